@@ -1,0 +1,447 @@
+# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False
+"""The native floor: one scan of the heap, and its answer.
+
+Covers: the door from Python to the scan kernel (``_kernel/``), the answer as
+numbers and, on demand, as objects, and the hooks that tests use.
+
+Does not cover: words. Names, paths and reports are made in ``memguard.heap``.
+
+See also: ``docs/design.md``, "The scan".
+"""
+
+cimport cython
+from cpython.ref cimport PyObject, PyTypeObject, Py_INCREF
+from cpython.exc cimport PyErr_Occurred, PyErr_Clear
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+
+cdef extern from "_kernel/memory.h":
+    struct mg_memory_account:
+        size_t current_bytes
+        long fail_at
+        long allocation_count
+    mg_memory_account mg_memory
+    ctypedef struct mg_vector:
+        void *items
+        size_t count
+
+
+cdef extern from "_kernel/compat.h":
+    const bint MG_FREE_THREADED
+    const bint MG_FRAME_ROOTS
+    int mg_force_stack_dedupe
+    const char *mg_enumeration_name()
+    double mg_monotonic_seconds()
+
+
+cdef extern from "_kernel/build.h":
+    const bint MG_OPTIMISED
+    const bint MG_SANITIZED
+    const bint MG_TRACED
+    const bint MG_ASSERTIONS
+    const char *MG_COMPILER
+
+
+cdef extern from "_kernel/scan.h":
+    const unsigned MG_CUT_MODULES
+    const unsigned MG_CUT_MODULE_DICTS
+    const unsigned MG_CUT_TYPES
+    const unsigned MG_CUT_INSTANCE_TYPES
+    const int MG_GARBAGE
+    const int MG_LIVE
+    const int MG_STOPPED_BY_OBJECTS
+    const int MG_STOPPED_BY_BUDGET
+
+    ctypedef struct mg_holding:
+        PyObject *owner
+        PyObject **objects
+        size_t count
+        mg_holding *next
+
+    ctypedef struct mg_request:
+        int kind
+        unsigned cuts
+        PyObject **roots
+        size_t root_count
+        size_t root_references
+        size_t max_objects
+        double budget_seconds
+        double (*clock_seconds)()
+        PyTypeObject *own_type
+        const mg_holding *keep
+
+    ctypedef struct mg_cycle:
+        uint64_t shallow_bytes
+        uint64_t retained_bytes
+        uint32_t retained_count
+        int64_t outside_references
+        uint32_t shape
+
+    ctypedef struct mg_shape:
+        uint32_t cycle_count
+        uint32_t exemplar
+        uint64_t object_count
+        uint64_t shallow_bytes
+        uint64_t retained_bytes
+
+    ctypedef struct mg_type_count:
+        PyTypeObject *type
+        size_t count
+
+    ctypedef struct mg_answer:
+        int stopped
+        size_t object_count
+        size_t edge_count
+        size_t suspect_count
+        size_t unreachable_count
+        size_t side_table_bytes
+        double duration_seconds
+        mg_vector type_counts
+        mg_vector members
+        mg_vector cycle_start
+        mg_vector edge_start
+        mg_vector edge_target
+        mg_cycle *cycles
+        size_t cycle_count
+        mg_shape *shapes
+        size_t shape_count
+
+    int mg_scan(const mg_request *request, mg_answer *answer)
+    void mg_answer_clear(mg_answer *answer)
+    void mg_hold(mg_holding *holding)
+    void mg_let_go(mg_holding *holding)
+    void mg_make_holder(PyTypeObject *type)
+
+
+CUT_MODULES = MG_CUT_MODULES
+CUT_MODULE_DICTS = MG_CUT_MODULE_DICTS
+CUT_TYPES = MG_CUT_TYPES
+CUT_INSTANCE_TYPES = MG_CUT_INSTANCE_TYPES
+
+
+cdef double _clock_step_seconds = 0.0
+cdef double _stepped_clock_seconds = 0.0
+
+
+cdef double _stepped_clock() noexcept:
+    global _stepped_clock_seconds
+    _stepped_clock_seconds += _clock_step_seconds
+    return _stepped_clock_seconds
+
+
+@cython.final
+cdef class HeapGraph:
+    """The answer of one scan: counts, and the members of every cycle.
+
+    Holds one reference to each member, so that what is reported can be looked
+    at; `release` or the end of the answer drops them. Cycles and shapes are
+    numbered from 0, shapes in order of how many objects they hold, most first.
+
+    Thread-safety: any thread, under the GIL.
+    """
+
+    cdef mg_answer _answer
+    cdef mg_holding _holding
+    cdef readonly str kind
+    cdef readonly bint released
+    cdef readonly dict unreachable_types
+
+    def __cinit__(self):
+        self.kind = ""
+        self.unreachable_types = {}
+
+    def __init__(self):
+        raise TypeError("HeapGraph is made by scan_heap(), not by calling it")
+
+    def __dealloc__(self):
+        mg_let_go(&self._holding)
+        mg_answer_clear(&self._answer)
+
+    def __repr__(self):
+        return (
+            f"<HeapGraph {self.kind}: {self._answer.cycle_count} cycles"
+            f" in {self._answer.shape_count} shapes>"
+        )
+
+    cdef _take(self):
+        """Own the members and remember the types, before any Python code runs."""
+        self._holding.owner = <PyObject *> self
+        self._holding.objects = <PyObject **> self._answer.members.items
+        self._holding.count = self._answer.members.count
+        mg_hold(&self._holding)
+        cdef size_t i
+        cdef mg_type_count *counts = <mg_type_count *> self._answer.type_counts.items
+        # The types first, all of them: making a dict may run the collector on
+        # 3.11, and an unreachable class is garbage like any other.
+        for i in range(self._answer.type_counts.count):
+            Py_INCREF(<object> counts[i].type)
+        try:
+            for i in range(self._answer.type_counts.count):
+                self.unreachable_types[<object> counts[i].type] = counts[i].count
+        finally:
+            for i in range(self._answer.type_counts.count):
+                _drop(<PyObject *> counts[i].type)
+
+    @property
+    def complete(self) -> bool:
+        return self._answer.stopped == 0
+
+    @property
+    def stopped_by(self) -> str:
+        if self._answer.stopped == MG_STOPPED_BY_OBJECTS:
+            return "max_objects"
+        if self._answer.stopped == MG_STOPPED_BY_BUDGET:
+            return "budget_seconds"
+        return ""
+
+    @property
+    def object_count(self) -> int:
+        return self._answer.object_count
+
+    @property
+    def edge_count(self) -> int:
+        return self._answer.edge_count
+
+    @property
+    def suspect_count(self) -> int:
+        return self._answer.suspect_count
+
+    @property
+    def unreachable_count(self) -> int:
+        return self._answer.unreachable_count
+
+    @property
+    def side_table_bytes(self) -> int:
+        return self._answer.side_table_bytes
+
+    @property
+    def duration_seconds(self) -> float:
+        return self._answer.duration_seconds
+
+    @property
+    def cycle_count(self) -> int:
+        return self._answer.cycle_count
+
+    @property
+    def shape_count(self) -> int:
+        return self._answer.shape_count
+
+    cdef size_t _checked_cycle(self, size_t cycle) except? 0:
+        if cycle >= self._answer.cycle_count:
+            raise IndexError(f"cycle {cycle} of {self._answer.cycle_count}")
+        return cycle
+
+    cdef mg_shape *_checked_shape(self, size_t shape) except NULL:
+        if shape >= self._answer.shape_count:
+            raise IndexError(f"shape {shape} of {self._answer.shape_count}")
+        return &self._answer.shapes[shape]
+
+    cdef uint32_t _first(self, size_t cycle) noexcept:
+        return (<uint32_t *> self._answer.cycle_start.items)[cycle]
+
+    def cycle_facts(self, size_t cycle):
+        self._checked_cycle(cycle)
+        cdef mg_cycle *facts = &self._answer.cycles[cycle]
+        return (
+            self._first(cycle + 1) - self._first(cycle),
+            facts.shallow_bytes,
+            facts.retained_count,
+            facts.retained_bytes,
+            facts.outside_references,
+            facts.shape,
+        )
+
+    def cycle_ids(self, size_t cycle):
+        self._checked_cycle(cycle)
+        cdef void **members = <void **> self._answer.members.items
+        cdef size_t p
+        return tuple([
+            <size_t> members[p]
+            for p in range(self._first(cycle), self._first(cycle + 1))
+        ])
+
+    cdef _require_held(self):
+        if self.released:
+            raise RuntimeError(
+                "the answer was released and no longer holds its objects;"
+                " read them before release()"
+            )
+
+    def cycle_objects(self, size_t cycle):
+        self._checked_cycle(cycle)
+        self._require_held()
+        cdef PyObject **members = <PyObject **> self._answer.members.items
+        cdef size_t p
+        return [
+            <object> members[p]
+            for p in range(self._first(cycle), self._first(cycle + 1))
+        ]
+
+    def cycle_types(self, size_t cycle):
+        counts = {}
+        for member in self.cycle_objects(cycle):
+            kind = type(member)
+            counts[kind] = counts.get(kind, 0) + 1
+        return counts
+
+    def cycle_edges(self, size_t cycle):
+        self._checked_cycle(cycle)
+        cdef uint64_t *start = <uint64_t *> self._answer.edge_start.items
+        cdef uint32_t *target = <uint32_t *> self._answer.edge_target.items
+        cdef uint32_t first = self._first(cycle)
+        cdef uint32_t p
+        cdef uint64_t e
+        edges = []
+        for p in range(first, self._first(cycle + 1)):
+            for e in range(start[p], start[p + 1]):
+                edges.append((p - first, target[e] - first))
+        return edges
+
+    def shape_facts(self, size_t shape):
+        cdef mg_shape *facts = self._checked_shape(shape)
+        return (
+            facts.cycle_count,
+            facts.object_count,
+            facts.shallow_bytes,
+            facts.retained_bytes,
+            facts.exemplar,
+        )
+
+    def shape_cycles(self, size_t shape):
+        self._checked_shape(shape)
+        cdef size_t cycle
+        return [
+            cycle
+            for cycle in range(self._answer.cycle_count)
+            if self._answer.cycles[cycle].shape == shape
+        ]
+
+    def release(self):
+        self.released = True
+        mg_let_go(&self._holding)
+
+
+cdef extern from *:
+    void _drop "Py_DECREF" (PyObject *)
+
+
+mg_make_holder(<PyTypeObject *> HeapGraph)
+
+
+def scan_heap(
+    str kind,
+    unsigned int cut_flags,
+    tuple roots,
+    size_t max_objects,
+    double budget_seconds,
+    HeapGraph keep=None,
+    size_t root_references=1,
+):
+    """Find the cycles of this process in one indivisible call.
+
+    Args:
+        kind: "garbage" or "live".
+        cut_flags: Which references a live cycle may not use, CUT_*; nothing
+            is cut for "garbage".
+        roots: Look at what these reach only; None for the whole heap.
+        max_objects: Stop enumerating after so many [count]; 0 for no limit.
+        budget_seconds: Stop when so much time has passed [s]; 0 for no limit.
+        keep: An earlier answer whose references count as a real holder's.
+            Those of all others count as nothing.
+        root_references: References to each root that are the caller's own,
+            and count as nothing [count].
+
+    Returns:
+        The answer, holding a reference to each member of each cycle.
+
+    Raises:
+        ValueError: *kind* is neither.
+        MemoryError: A native table could not be had; nothing was changed.
+        RuntimeError: This build of Python cannot be scanned.
+    """
+    cdef mg_request request
+    cdef HeapGraph graph
+    if MG_FREE_THREADED:
+        raise RuntimeError("a free-threaded build of Python cannot be scanned")
+    if kind not in ("garbage", "live"):
+        raise ValueError(f"kind is {kind!r}, not 'garbage' or 'live'")
+    # Made before the scan: from the scan on, until the members are owned,
+    # nothing may be allocated that could run the collector.
+    graph = HeapGraph.__new__(HeapGraph)
+    graph.kind = kind
+    request.kind = MG_GARBAGE if kind == "garbage" else MG_LIVE
+    request.cuts = 0 if kind == "garbage" and roots is None else cut_flags
+    request.roots = NULL
+    request.root_count = 0
+    if roots is not None:
+        request.roots = _tuple_items(roots)
+        request.root_count = len(roots)
+    request.root_references = root_references
+    request.max_objects = max_objects
+    request.budget_seconds = budget_seconds
+    request.clock_seconds = (
+        _stepped_clock if _clock_step_seconds > 0 else mg_monotonic_seconds
+    )
+    request.own_type = <PyTypeObject *> HeapGraph
+    request.keep = NULL if keep is None else &keep._holding
+    if mg_scan(&request, &graph._answer) < 0:
+        raise MemoryError(
+            "no memory for the tables of the scan; limit it with max_objects"
+        )
+    if PyErr_Occurred() != NULL:
+        # Some type's tp_traverse raised, which it must not; its references
+        # may be incomplete.
+        PyErr_Clear()
+        graph._answer.suspect_count += 1
+    graph._take()
+    return graph
+
+
+cdef extern from *:
+    """
+    static PyObject **mg_tuple_items(PyObject *tuple)
+    {
+        return ((PyTupleObject *)tuple)->ob_item;
+    }
+    """
+    PyObject **_tuple_items "mg_tuple_items" (tuple items)
+
+
+def build_info():
+    """Say how this module was built and how it will look at the heap."""
+    import sys
+
+    return {
+        "optimised": bool(MG_OPTIMISED),
+        "sanitized": bool(MG_SANITIZED),
+        "traced": bool(MG_TRACED),
+        "assertions": bool(MG_ASSERTIONS),
+        "compiler": MG_COMPILER.decode("ascii", "replace"),
+        "python": "%d.%d.%d" % sys.version_info[:3],
+        "free_threaded": bool(MG_FREE_THREADED),
+        "enumeration": mg_enumeration_name().decode("ascii"),
+        "frame_roots": bool(MG_FRAME_ROOTS),
+    }
+
+
+def _fail_allocation_at(long n):
+    """Test hook: let the n-th native allocation from now on fail; 0 for none."""
+    mg_memory.fail_at = n
+    mg_memory.allocation_count = 0
+
+
+def _native_bytes():
+    """Test hook: bytes that the kernel has allocated now."""
+    return mg_memory.current_bytes
+
+
+def _force_stackref_dedupe(bint on):
+    """Test hook: treat suspended frames as on 3.14 and later."""
+    global mg_force_stack_dedupe
+    mg_force_stack_dedupe = on
+
+
+def _step_clock(double step_seconds):
+    """Test hook: a clock that advances by a fixed step at each reading [s]; 0 for the real one."""
+    global _clock_step_seconds
+    _clock_step_seconds = step_seconds

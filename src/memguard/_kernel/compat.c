@@ -1,0 +1,188 @@
+/* The only file that sees CPython's internal headers. */
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1
+#endif
+#include "compat.h"
+
+#if PY_VERSION_HEX < 0x030c0000
+#include "internal/pycore_interp.h"
+#include "internal/pycore_gc.h"
+#endif
+#if MG_FRAME_ROOTS
+#include "internal/pycore_frame.h"
+#include "internal/pycore_code.h"
+#endif
+#include "internal/pycore_dict.h"
+
+int mg_force_stack_dedupe;
+
+#if PY_VERSION_HEX < 0x030c0000
+
+/* The three collected generations; frozen objects (gc.freeze) are left out,
+   as the collector leaves them out. */
+void
+mg_for_each_tracked(mg_object_visitor visit, void *argument)
+{
+    struct _gc_runtime_state *state = &PyInterpreterState_Get()->gc;
+    for (int generation = 0; generation < NUM_GENERATIONS; generation++) {
+        PyGC_Head *head = &state->generations[generation].head;
+        for (PyGC_Head *node = _PyGCHead_NEXT(head); node != head;
+             node = _PyGCHead_NEXT(node)) {
+            if (!visit((PyObject *)(node + 1), argument)) {
+                return;
+            }
+        }
+    }
+}
+
+const char *
+mg_enumeration_name(void)
+{
+    return "list_walk";
+}
+
+#else
+
+void
+mg_for_each_tracked(mg_object_visitor visit, void *argument)
+{
+    PyUnstable_GC_VisitObjects(visit, argument);
+}
+
+const char *
+mg_enumeration_name(void)
+{
+    return "visit_objects";
+}
+
+#endif
+
+#if MG_FRAME_ROOTS
+
+static int
+visit_frame(_PyInterpreterFrame *frame, mg_object_visitor visit, void *argument)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    PyObject *code = frame->f_executable;
+#else
+    PyObject *code = (PyObject *)frame->f_code;
+#endif
+    if (code == NULL || !PyCode_Check(code)) {
+        return 1;
+    }
+#if PY_VERSION_HEX >= 0x030c0000
+    if (frame->owner == FRAME_OWNED_BY_CSTACK) {
+        return 1;
+    }
+    PyObject *function = frame->f_funcobj;
+#else
+    PyObject *function = (PyObject *)frame->f_func;
+#endif
+    if ((function != NULL && !visit(function, argument)) ||
+        (frame->f_locals != NULL && !visit(frame->f_locals, argument))) {
+        return 0;
+    }
+    /* Locals, cells and free variables only: they are always owned or NULL.
+       The evaluation stack above them is not looked at, for its height is
+       not stored while the frame runs. */
+    int count = ((PyCodeObject *)code)->co_nlocalsplus;
+    for (int i = 0; i < count; i++) {
+        if (frame->localsplus[i] != NULL &&
+            !visit(frame->localsplus[i], argument)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void
+mg_for_each_frame_root(mg_object_visitor visit, void *argument)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    for (PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
+         thread != NULL; thread = PyThreadState_Next(thread)) {
+#if PY_VERSION_HEX >= 0x030d0000
+        _PyInterpreterFrame *frame = thread->current_frame;
+#else
+        _PyInterpreterFrame *frame =
+            thread->cframe != NULL ? thread->cframe->current_frame : NULL;
+#endif
+        for (; frame != NULL; frame = frame->previous) {
+            if (!visit_frame(frame, visit, argument)) {
+                return;
+            }
+        }
+    }
+}
+
+#else
+
+void
+mg_for_each_frame_root(mg_object_visitor visit, void *argument)
+{
+    (void)visit;
+    (void)argument;
+}
+
+#endif
+
+Py_ssize_t
+mg_dict_table_bytes(PyObject *object)
+{
+    PyDictObject *dict = (PyDictObject *)object;
+    PyDictKeysObject *keys = dict->ma_keys;
+    Py_ssize_t slots = (Py_ssize_t)1 << keys->dk_log2_size;
+    Py_ssize_t usable = (slots << 1) / 3;
+    Py_ssize_t bytes = 0;
+    if (dict->ma_values != NULL) {
+#if PY_VERSION_HEX >= 0x030d0000
+        bytes += dict->ma_values->capacity * (Py_ssize_t)sizeof(PyObject *);
+#else
+        bytes += (keys->dk_nentries + keys->dk_usable) *
+                 (Py_ssize_t)sizeof(PyObject *);
+#endif
+    }
+    /* A shared key table belongs to the class; an immortal one (the empty
+       dict's) to the interpreter. */
+    if (keys->dk_refcnt == 1) {
+        bytes += (Py_ssize_t)sizeof(PyDictKeysObject);
+        bytes += (Py_ssize_t)1 << keys->dk_log2_index_bytes;
+        bytes += usable * (Py_ssize_t)(keys->dk_kind == DICT_KEYS_GENERAL
+                                           ? sizeof(PyDictKeyEntry)
+                                           : sizeof(PyDictUnicodeEntry));
+    }
+    return bytes;
+}
+
+/* Zero occupies one digit from 3.12 on. */
+Py_ssize_t
+mg_int_digit_count(PyObject *number)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    Py_ssize_t digits = (Py_ssize_t)(((PyLongObject *)number)->long_value.lv_tag >> 3);
+    return digits > 0 ? digits : 1;
+#else
+    return Py_ABS(Py_SIZE(number));
+#endif
+}
+
+#ifdef _WIN32
+#include <windows.h>
+double
+mg_monotonic_seconds(void)
+{
+    LARGE_INTEGER ticks, ticks_per_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&ticks_per_second);
+    return (double)ticks.QuadPart / (double)ticks_per_second.QuadPart;
+}
+#else
+#include <time.h>
+double
+mg_monotonic_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+#endif

@@ -1,0 +1,108 @@
+/* What differs between CPython versions, and nothing else.
+ *
+ *   mg_for_each_tracked    every object that the collector tracks
+ *   mg_for_each_frame_root objects that running frames own
+ *   mg_is_immortal         never freed, so always a root
+ *   mg_reference_count     as a C long
+ *   mg_has_borrowed_stack  3.14+: a suspended frame may hold uncounted
+ *                          references, which tp_traverse shows all the same
+ *
+ * Facts and measurements: docs/design.md, "CPython".
+ */
+#ifndef MG_COMPAT_H
+#define MG_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#if PY_VERSION_HEX < 0x030b0000
+#error "memguard needs CPython 3.11 or later"
+#endif
+
+#ifdef Py_GIL_DISABLED
+#define MG_FREE_THREADED 1
+#else
+#define MG_FREE_THREADED 0
+#endif
+
+/* The layout of frames and dict key tables is internal and changes with every
+   minor version; the headers of the version compiled for are the only source.
+   Later versions do without (frames) until somebody has tested them. */
+#if PY_VERSION_HEX < 0x030e0000 && !MG_FREE_THREADED
+#define MG_FRAME_ROOTS 1
+#else
+#define MG_FRAME_ROOTS 0
+#endif
+
+typedef int (*mg_object_visitor)(PyObject *object, void *argument);
+
+/* Call visit(object, argument) for each; 0 from it stops the walk.  A list
+   walk (3.11) or PyUnstable_GC_VisitObjects (3.12+), which holds one
+   reference of its own while visit runs. */
+void mg_for_each_tracked(mg_object_visitor visit, void *argument);
+const char *mg_enumeration_name(void);
+
+void mg_for_each_frame_root(mg_object_visitor visit, void *argument);
+
+/* The bytes of a dict beyond its object struct, as dict.__sizeof__ counts. */
+Py_ssize_t mg_dict_table_bytes(PyObject *dict);
+
+/* Digits for which an int has room. */
+Py_ssize_t mg_int_digit_count(PyObject *number);
+
+double mg_monotonic_seconds(void);
+
+static inline int
+mg_is_immortal(PyObject *object)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return PyUnstable_IsImmortal(object);
+#elif PY_VERSION_HEX >= 0x030c0000
+    return _Py_IsImmortal(object);
+#else
+    (void)object;
+    return 0;
+#endif
+}
+
+static inline Py_ssize_t
+mg_reference_count(PyObject *object)
+{
+    return Py_REFCNT(object);
+}
+
+/* Bytes in front of the object: the collector's head, and the two words in
+   which 3.11+ keeps a managed dict or weak reference list. */
+static inline Py_ssize_t
+mg_preheader_bytes(PyTypeObject *type)
+{
+    Py_ssize_t bytes = 0;
+    if (PyType_IS_GC(type)) {
+        bytes += 2 * (Py_ssize_t)sizeof(uintptr_t);
+    }
+#if PY_VERSION_HEX >= 0x030c0000
+    if (PyType_HasFeature(type, Py_TPFLAGS_PREHEADER)) {
+        bytes += 2 * (Py_ssize_t)sizeof(PyObject *);
+    }
+#else
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        bytes += 2 * (Py_ssize_t)sizeof(PyObject *);
+    }
+#endif
+    return bytes;
+}
+
+extern int mg_force_stack_dedupe;   /* test hook: behave as on 3.14+ */
+
+static inline int
+mg_has_borrowed_stack(PyTypeObject *type)
+{
+#if PY_VERSION_HEX < 0x030e0000
+    if (!mg_force_stack_dedupe) {
+        return 0;
+    }
+#endif
+    return type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type;
+}
+
+#endif

@@ -1,0 +1,151 @@
+/* One scan, from the heap of this interpreter to arrays of plain numbers.
+ *
+ * Covers: the request, the working state that the passes share, the answer.
+ * Does not cover: Python objects for the answer (_core.pyx makes them).
+ *
+ * The caller holds the GIL from mg_scan() until it owns references to the
+ * members in the answer; no Python code runs in between, nothing is allocated
+ * from Python's allocators, and no reference count changes (but for the one
+ * that PyUnstable_GC_VisitObjects holds during each visit).
+ *
+ * Passes (see docs/design.md, "The scan"):
+ *   enumerate.c   which objects there are                       -> node map
+ *   reach.c       what modules and frames reach is alive        -> open bits
+ *   garbage.c     trial deletion over the rest: exact verdict   -> open bits
+ *   components.c  strongly connected components                 -> members
+ *   owned.c       sizes, references from outside, what is held  -> facts
+ *   shapes.c      equal components together                     -> shapes
+ */
+#ifndef MG_SCAN_H
+#define MG_SCAN_H
+
+#include "compat.h"
+#include "memory.h"
+#include "nodemap.h"
+
+#define MG_CUT_MODULES 1u
+#define MG_CUT_MODULE_DICTS 2u
+#define MG_CUT_TYPES 4u
+#define MG_CUT_INSTANCE_TYPES 8u
+
+enum { MG_GARBAGE, MG_LIVE };
+enum { MG_RUNS, MG_STOPPED_BY_OBJECTS, MG_STOPPED_BY_BUDGET };
+
+/* What an answer holds; its references count as nothing in later scans. */
+typedef struct mg_holding {
+    PyObject *owner;                /* borrowed: the HeapGraph */
+    PyObject **objects;             /* owned references */
+    size_t count;
+    struct mg_holding *next;
+    struct mg_holding *previous;
+} mg_holding;
+
+extern mg_holding mg_holdings;      /* sentinel of a ring */
+
+typedef struct {
+    int kind;
+    unsigned cuts;
+    PyObject **roots;               /* NULL: the whole heap */
+    size_t root_count;
+    size_t root_references;         /* references to each that are the caller's */
+    size_t max_objects;             /* 0: no limit */
+    double budget_seconds;          /* 0: no limit */
+    double (*clock_seconds)(void);
+    PyTypeObject *own_type;         /* instances of it are not part of the heap */
+    const mg_holding *keep;         /* this one counts as a real holder */
+} mg_request;
+
+typedef struct {
+    uint64_t shallow_bytes;
+    uint64_t retained_bytes;
+    uint32_t retained_count;
+    int64_t outside_references;
+    uint64_t signature;
+    uint32_t shape;
+} mg_cycle;
+
+typedef struct {
+    uint32_t cycle_count;
+    uint32_t exemplar;
+    uint64_t object_count;
+    uint64_t shallow_bytes;
+    uint64_t retained_bytes;
+} mg_shape;
+
+typedef struct {
+    PyTypeObject *type;
+    size_t count;
+} mg_type_count;
+
+typedef struct {
+    int stopped;
+    size_t object_count;
+    size_t edge_count;
+    size_t suspect_count;
+    size_t unreachable_count;
+    size_t side_table_bytes;
+    double duration_seconds;
+
+    mg_vector type_counts;          /* mg_type_count, of unreachable objects */
+    mg_vector members;              /* PyObject *, cycle by cycle */
+    mg_vector cycle_start;          /* uint32_t, cycle_count + 1 */
+    mg_vector edge_start;           /* uint64_t, member_count + 1 */
+    mg_vector edge_target;          /* uint32_t, position in members */
+    mg_cycle *cycles;
+    size_t cycle_count;
+    mg_shape *shapes;               /* most objects first */
+    size_t shape_count;
+} mg_answer;
+
+/* 0, or -1 when there was no memory; the answer is then empty. */
+int mg_scan(const mg_request *request, mg_answer *answer);
+void mg_answer_clear(mg_answer *answer);
+
+/* Take one reference to every object of a holding; drop them again. */
+void mg_hold(mg_holding *holding);
+void mg_let_go(mg_holding *holding);
+
+/* Show the collector what instances of the type hold. */
+void mg_make_holder(PyTypeObject *type);
+
+/* ------------------------------------------------------------------------
+   Between the passes. */
+
+typedef struct {
+    const mg_request *request;
+    mg_answer *answer;
+    mg_map map;
+    double deadline_seconds;
+    int out_of_memory;
+    size_t enumerated;
+
+    mg_vector cut_dicts;            /* PyObject *: dicts of modules */
+    mg_vector pending;              /* uint32_t: cut nodes reached, not yet followed */
+    PyTypeObject *source_type;      /* of the object being traversed */
+    mg_vector candidates;           /* uint32_t: references not yet followed */
+} mg_state;
+
+/* Nonzero when the pass must end: no memory, or the budget is spent. */
+int mg_must_stop(mg_state *state);
+
+int mg_enumerate_heap(mg_state *state);
+int mg_enumerate_roots(mg_state *state);
+int mg_is_module(PyTypeObject *type);
+
+int mg_mark_reachable(mg_state *state);
+int mg_judge_rest(mg_state *state, mg_vector *alive_roots);
+
+int mg_components_from_roots(mg_state *state);
+int mg_components_from_objects(mg_state *state, PyObject **objects, size_t count);
+int mg_components_from_handles(mg_state *state, const mg_vector *handles);
+int mg_components_of_open(mg_state *state);
+int mg_describe_cycles(mg_state *state);
+int mg_group_shapes(mg_state *state);
+
+static inline void
+mg_traverse(PyObject *object, visitproc visit, void *argument)
+{
+    Py_TYPE(object)->tp_traverse(object, visit, argument);
+}
+
+#endif

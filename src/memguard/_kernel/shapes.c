@@ -1,0 +1,191 @@
+/* Equal cycles together.
+ *
+ * The signature of a cycle is invariant under renaming its members: colour
+ * refinement (Weisfeiler-Leman) over the references inside, colours starting
+ * from the types, up to ROUNDS rounds.  Cycles with the same signature have
+ * the same size, the same types and, up to that refinement, the same
+ * structure; attribute names are not looked at.
+ */
+#include "scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS 12
+
+static uint64_t
+mix(uint64_t value)
+{
+    value ^= value >> 33;
+    value *= 0xff51afd7ed558ccdu;
+    value ^= value >> 33;
+    value *= 0xc4ceb9fe1a85ec53u;
+    return value ^ value >> 33;
+}
+
+typedef struct {
+    const PyObject *const *members;
+    const uint64_t *edge_start;
+    const uint32_t *edge_target;
+    uint64_t *colour;           /* by place in the cycle */
+    uint64_t *next;
+} painter;
+
+static void
+repaint(painter *p, uint32_t first, uint32_t count)
+{
+    memset(p->next, 0, count * sizeof(*p->next));
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint64_t e = p->edge_start[first + i];
+             e < p->edge_start[first + i + 1]; e++) {
+            uint32_t target = p->edge_target[e] - first;
+            p->next[i] += mix(p->colour[target] ^ 0x5851f42d4c957f2du);
+            p->next[target] += mix(p->colour[i] ^ 0x14057b7ef767814fu);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        p->colour[i] = mix(p->colour[i] + mix(p->next[i]));
+    }
+}
+
+static uint64_t
+signature_of(painter *p, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        p->colour[i] = mix((uint64_t)(uintptr_t)Py_TYPE(
+            (PyObject *)p->members[first + i]));
+    }
+    uint32_t rounds = count < ROUNDS ? count : ROUNDS;
+    while (rounds-- > 0) {
+        repaint(p, first, count);
+    }
+    uint64_t sum = count;
+    for (uint32_t i = 0; i < count; i++) {
+        sum += mix(p->colour[i]);
+    }
+    return mix(sum);
+}
+
+static int
+sign_cycles(mg_answer *answer)
+{
+    const uint32_t *start = MG_ITEMS(uint32_t, &answer->cycle_start);
+    uint32_t largest = 0;
+    for (size_t c = 0; c < answer->cycle_count; c++) {
+        uint32_t size = start[c + 1] - start[c];
+        largest = size > largest ? size : largest;
+    }
+    size_t bytes = largest * sizeof(uint64_t);
+    painter p = {
+        .members = MG_ITEMS(const PyObject *const, &answer->members),
+        .edge_start = MG_ITEMS(uint64_t, &answer->edge_start),
+        .edge_target = MG_ITEMS(uint32_t, &answer->edge_target),
+        .colour = mg_allocate(bytes),
+        .next = mg_allocate(bytes),
+    };
+    int result = p.colour != NULL && p.next != NULL ? 0 : -1;
+    for (size_t c = 0; c < answer->cycle_count && result == 0; c++) {
+        answer->cycles[c].signature =
+            signature_of(&p, start[c], start[c + 1] - start[c]);
+    }
+    mg_release(p.colour, bytes);
+    mg_release(p.next, bytes);
+    return result;
+}
+
+static int
+compare_shapes(const void *left, const void *right)
+{
+    const mg_shape *a = left;
+    const mg_shape *b = right;
+    if (a->object_count != b->object_count) {
+        return a->object_count < b->object_count ? 1 : -1;
+    }
+    return (a->exemplar > b->exemplar) - (a->exemplar < b->exemplar);
+}
+
+/* Slots of an open-addressing table: shape number + 1 by signature. */
+static int
+assign_shapes(mg_answer *answer, uint32_t *slots, size_t slot_count)
+{
+    const uint32_t *start = MG_ITEMS(uint32_t, &answer->cycle_start);
+    mg_vector shapes = {0};
+    for (uint32_t c = 0; c < answer->cycle_count; c++) {
+        mg_cycle *cycle = &answer->cycles[c];
+        size_t slot = cycle->signature & (slot_count - 1);
+        while (slots[slot] != 0 &&
+               answer->cycles[MG_ITEMS(mg_shape, &shapes)[slots[slot] - 1].exemplar]
+                       .signature != cycle->signature) {
+            slot = (slot + 1) & (slot_count - 1);
+        }
+        if (slots[slot] == 0) {
+            if (shapes.count == shapes.capacity &&
+                mg_vector_grow(&shapes, sizeof(mg_shape)) < 0) {
+                mg_vector_clear(&shapes, sizeof(mg_shape));
+                return -1;
+            }
+            MG_ITEMS(mg_shape, &shapes)[shapes.count++] = (mg_shape){.exemplar = c};
+            slots[slot] = (uint32_t)shapes.count;
+        }
+        mg_shape *shape = &MG_ITEMS(mg_shape, &shapes)[slots[slot] - 1];
+        cycle->shape = slots[slot] - 1;
+        shape->cycle_count++;
+        shape->object_count += start[c + 1] - start[c];
+        shape->shallow_bytes += cycle->shallow_bytes;
+        shape->retained_bytes += cycle->retained_bytes;
+    }
+    answer->shapes = mg_reallocate(shapes.items,
+                                   shapes.capacity * sizeof(mg_shape),
+                                   shapes.count * sizeof(mg_shape));
+    if (answer->shapes == NULL) {
+        mg_vector_clear(&shapes, sizeof(mg_shape));
+        return -1;
+    }
+    answer->shape_count = shapes.count;
+    return 0;
+}
+
+static int
+sort_shapes(mg_answer *answer)
+{
+    size_t bytes = answer->shape_count * sizeof(uint32_t);
+    uint32_t *rank = mg_allocate(bytes);
+    uint32_t *old_shape = mg_allocate(bytes);
+    int result = rank != NULL && old_shape != NULL ? 0 : -1;
+    if (result == 0) {
+        qsort(answer->shapes, answer->shape_count, sizeof(*answer->shapes),
+              compare_shapes);
+        for (uint32_t s = 0; s < answer->shape_count; s++) {
+            old_shape[s] = answer->cycles[answer->shapes[s].exemplar].shape;
+        }
+        for (uint32_t s = 0; s < answer->shape_count; s++) {
+            rank[old_shape[s]] = s;
+        }
+        for (size_t c = 0; c < answer->cycle_count; c++) {
+            answer->cycles[c].shape = rank[answer->cycles[c].shape];
+        }
+    }
+    mg_release(rank, bytes);
+    mg_release(old_shape, bytes);
+    return result;
+}
+
+int
+mg_group_shapes(mg_state *state)
+{
+    mg_answer *answer = state->answer;
+    if (answer->cycle_count == 0) {
+        return 0;
+    }
+    size_t slot_count = 16;
+    while (slot_count < answer->cycle_count * 2) {
+        slot_count *= 2;
+    }
+    if (sign_cycles(answer) < 0) {
+        return -1;
+    }
+    uint32_t *slots = mg_allocate_zeroed(slot_count * sizeof(*slots));
+    int result = slots == NULL ? -1 : assign_shapes(answer, slots, slot_count);
+    mg_release(slots, slot_count * sizeof(*slots));
+    return result < 0 ? -1 : sort_shapes(answer);
+}
