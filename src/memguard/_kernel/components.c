@@ -41,7 +41,7 @@ typedef struct {
 static inline int
 consider(mg_state *state, PyObject *object)
 {
-    state->answer->edge_count++;
+    state->edge_count++;
     uint32_t handle = mg_find(&state->map, object);
     mg_word *word = &state->map.words[handle >> 6];
     uint64_t bit = MG_BIT(handle);
@@ -82,7 +82,7 @@ visit_not_own_type(PyObject *object, void *argument)
 {
     mg_state *state = argument;
     if (object == (PyObject *)state->source_type) {
-        state->answer->edge_count++;
+        state->edge_count++;
         return 0;
     }
     return consider(state, object);

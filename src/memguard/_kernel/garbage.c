@@ -36,7 +36,7 @@ record(PyObject *object, void *argument)
 {
     rest *r = argument;
     mg_state *state = r->state;
-    state->answer->edge_count++;
+    state->edge_count++;
     uint32_t handle = mg_find(&state->map, object);
     if (state->map.words[handle >> 6].open & MG_BIT(handle)) {
         if (mg_push_u32(&r->edges, mg_number_of(&state->map, handle)) < 0) {

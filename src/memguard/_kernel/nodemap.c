@@ -61,43 +61,50 @@ grow_hash(mg_map *map)
     return 0;
 }
 
+static void
+release_leaves(mg_map *map)
+{
+    size_t words = map->leaf_capacity * MG_LEAF_WORDS;
+    mg_release(map->words, words * sizeof(*map->words));
+    mg_release(map->cut, words * sizeof(*map->cut));
+    mg_release(map->leaf_base, map->leaf_capacity * sizeof(*map->leaf_base));
+}
+
+/* Room for `count` leaves, the present ones kept.  All arrays or none: what is
+   released later must have the size that it was given. */
+static int
+reserve_leaves(mg_map *map, size_t count)
+{
+    mg_map larger = *map;
+    size_t words = count * MG_LEAF_WORDS;
+    larger.leaf_capacity = count;
+    larger.words = mg_allocate_zeroed(words * sizeof(*larger.words));
+    larger.leaf_base = mg_allocate_zeroed(count * sizeof(*larger.leaf_base));
+    larger.cut = map->with_cuts
+        ? mg_allocate_zeroed(words * sizeof(*larger.cut)) : NULL;
+    if (larger.words == NULL || larger.leaf_base == NULL ||
+        (map->with_cuts && larger.cut == NULL)) {
+        release_leaves(&larger);
+        return -1;
+    }
+    if (map->leaf_capacity != 0) {
+        size_t old_words = map->leaf_capacity * MG_LEAF_WORDS;
+        memcpy(larger.words, map->words, old_words * sizeof(*map->words));
+        memcpy(larger.leaf_base, map->leaf_base,
+               map->leaf_capacity * sizeof(*map->leaf_base));
+        if (map->with_cuts) {
+            memcpy(larger.cut, map->cut, old_words * sizeof(*map->cut));
+        }
+    }
+    release_leaves(map);
+    *map = larger;
+    return 0;
+}
+
 static int
 grow_leaves(mg_map *map)
 {
-    size_t old_count = map->leaf_capacity;
-    size_t count = old_count + old_count / 2 + 8;
-    /* Each array keeps its own size: when the second one cannot grow, the
-       first must still be released with the size that it has. */
-    size_t old_words = old_count * MG_LEAF_WORDS;
-    size_t words = count * MG_LEAF_WORDS;
-    mg_word *grown = mg_allocate_zeroed(words * sizeof(*grown));
-    uint64_t *grown_cut = NULL;
-    uintptr_t *grown_base = mg_allocate_zeroed(count * sizeof(*grown_base));
-    if (map->with_cuts) {
-        grown_cut = mg_allocate_zeroed(words * sizeof(*grown_cut));
-    }
-    if (grown == NULL || grown_base == NULL ||
-        (map->with_cuts && grown_cut == NULL)) {
-        mg_release(grown, words * sizeof(*grown));
-        mg_release(grown_base, count * sizeof(*grown_base));
-        mg_release(grown_cut, words * sizeof(*grown_cut));
-        return -1;
-    }
-    if (old_count != 0) {
-        memcpy(grown, map->words, old_words * sizeof(*grown));
-        memcpy(grown_base, map->leaf_base, old_count * sizeof(*grown_base));
-        if (map->with_cuts) {
-            memcpy(grown_cut, map->cut, old_words * sizeof(*grown_cut));
-        }
-    }
-    mg_release(map->words, old_words * sizeof(*grown));
-    mg_release(map->leaf_base, old_count * sizeof(*grown_base));
-    mg_release(map->cut, old_words * sizeof(*grown_cut));
-    map->words = grown;
-    map->cut = grown_cut;
-    map->leaf_base = grown_base;
-    map->leaf_capacity = count;
-    return 0;
+    return reserve_leaves(map, map->leaf_capacity + map->leaf_capacity / 2 + 8);
 }
 
 int
@@ -156,53 +163,113 @@ chunks_in(const mg_region *region)
     return region->span >> MG_LEAF_SHIFT;
 }
 
-/* Lay directories over the leaves.  The hash is no longer needed then. */
-int
-mg_map_seal(mg_map *map)
+static size_t
+leaves_from(const uintptr_t *bases, size_t first, size_t count)
 {
-    size_t count = map->leaf_count - 1;
-    uintptr_t *bases = mg_allocate((count + 1) * sizeof(*bases));
-    if (bases == NULL) {
+    size_t end = first + 1;
+    while (end < count && bases[end] - bases[end - 1] <= REGION_GAP_BYTES) {
+        end++;
+    }
+    return end - first;
+}
+
+static mg_region
+region_of(const uintptr_t *bases, size_t first, size_t leaves)
+{
+    mg_region region = {
+        .base = bases[first],
+        .span = bases[first + leaves - 1] - bases[first] +
+                ((size_t)1 << MG_LEAF_SHIFT),
+    };
+    return region;
+}
+
+/* Divide sorted leaf addresses into regions; the one with most leaves is put
+   first.  -1: no memory. */
+static int
+divide(mg_map *map, const uintptr_t *bases, size_t count)
+{
+    size_t regions = 0;
+    for (size_t i = 0; i < count; i += leaves_from(bases, i, count)) {
+        regions++;
+    }
+    map->others = mg_allocate_zeroed(regions * sizeof(*map->others));
+    if (map->others == NULL) {
         return -1;
     }
-    memcpy(bases, map->leaf_base + 1, count * sizeof(*bases));
-    qsort(bases, count, sizeof(*bases), compare_addresses);
-
-    size_t region_count = 1;
-    for (size_t i = 1; i < count; i++) {
-        region_count += bases[i] - bases[i - 1] > REGION_GAP_BYTES;
+    map->other_count = map->region_capacity = regions;
+    size_t most = 0;
+    size_t r = 0;
+    for (size_t i = 0; i < count; r++) {
+        size_t leaves = leaves_from(bases, i, count);
+        map->others[r] = region_of(bases, i, leaves);
+        if (leaves > most) {
+            most = leaves;
+            mg_region swap = map->others[0];
+            map->others[0] = map->others[r];
+            map->others[r] = swap;
+        }
+        i += leaves;
     }
-    map->regions = mg_allocate_zeroed(region_count * sizeof(*map->regions));
-    if (map->regions == NULL) {
-        mg_release(bases, (count + 1) * sizeof(*bases));
+    return 0;
+}
+
+/* A hole costs a leaf of zeros; a region with more holes than this keeps its
+   directory. */
+static int
+may_be_laid_out(const mg_map *map, const mg_region *region)
+{
+    size_t chunks = chunks_in(region);
+    return chunks <= 4 * map->leaf_count + 1024 &&
+           chunks + map->leaf_count < MG_MAX_LEAVES;
+}
+
+/* The leaves of the first region again, in the order of addresses, holes
+   included, from leaf 1 on; those of other regions behind them. */
+static int
+lay_out(mg_map *map)
+{
+    mg_region main = map->others[0];
+    size_t chunks = chunks_in(&main);
+    mg_map laid = *map;
+    laid.words = NULL;
+    laid.cut = NULL;
+    laid.leaf_base = NULL;
+    laid.leaf_capacity = 0;
+    if (reserve_leaves(&laid, 1 + chunks + map->leaf_count) < 0) {
         return -1;
     }
-    map->region_count = region_count;
-
-    size_t largest = 0;
-    size_t largest_leaves = 0;
-    size_t first = 0;
-    for (size_t r = 0; r < region_count && count != 0; r++) {
-        size_t end = first + 1;
-        while (end < count && bases[end] - bases[end - 1] <= REGION_GAP_BYTES) {
-            end++;
-        }
-        map->regions[r].base = bases[first];
-        map->regions[r].span = bases[end - 1] - bases[first] +
-                               ((size_t)1 << MG_LEAF_SHIFT);
-        if (end - first > largest_leaves) {
-            largest_leaves = end - first;
-            largest = r;
-        }
-        first = end;
+    laid.leaf_count = 1 + chunks;
+    for (size_t c = 0; c < chunks; c++) {
+        laid.leaf_base[1 + c] = main.base + (c << MG_LEAF_SHIFT);
     }
-    mg_release(bases, (count + 1) * sizeof(*bases));
-    mg_region swap = map->regions[0];
-    map->regions[0] = map->regions[largest];
-    map->regions[largest] = swap;
+    for (size_t leaf = 1; leaf < map->leaf_count; leaf++) {
+        size_t offset = map->leaf_base[leaf] - main.base;
+        size_t to = offset < main.span ? 1 + (offset >> MG_LEAF_SHIFT)
+                                       : laid.leaf_count++;
+        laid.leaf_base[to] = map->leaf_base[leaf];
+        memcpy(laid.words + to * MG_LEAF_WORDS,
+               map->words + leaf * MG_LEAF_WORDS,
+               MG_LEAF_WORDS * sizeof(*map->words));
+        if (map->with_cuts) {
+            memcpy(laid.cut + to * MG_LEAF_WORDS,
+                   map->cut + leaf * MG_LEAF_WORDS,
+                   MG_LEAF_WORDS * sizeof(*map->cut));
+        }
+    }
+    release_leaves(map);
+    *map = laid;
+    map->main_base = main.base;
+    map->main_bytes = main.span;
+    map->others[0].span = 0;
+    return 0;
+}
 
-    for (size_t r = 0; r < region_count; r++) {
-        mg_region *region = &map->regions[r];
+static int
+make_directories(mg_map *map)
+{
+    for (size_t r = 0; r < map->other_count; r++) {
+        mg_region *region = &map->others[r];
         region->leaf_of_chunk = mg_allocate_zeroed(
             chunks_in(region) * sizeof(*region->leaf_of_chunk));
         if (region->leaf_of_chunk == NULL) {
@@ -210,8 +277,8 @@ mg_map_seal(mg_map *map)
         }
     }
     for (uint32_t leaf = 1; leaf < map->leaf_count; leaf++) {
-        for (size_t r = 0; r < region_count; r++) {
-            mg_region *region = &map->regions[r];
+        for (size_t r = 0; r < map->other_count; r++) {
+            mg_region *region = &map->others[r];
             size_t offset = map->leaf_base[leaf] - region->base;
             if (offset < region->span) {
                 region->leaf_of_chunk[offset >> MG_LEAF_SHIFT] = leaf;
@@ -219,20 +286,62 @@ mg_map_seal(mg_map *map)
             }
         }
     }
+    return 0;
+}
+
+/* Prefer to find addresses in mg_find itself: the last of the other regions
+   moves into its second comparison. */
+static void
+promote_second(mg_map *map)
+{
+    while (map->other_count != 0 && map->second.span == 0) {
+        map->second = map->others[--map->other_count];
+        if (map->second.span == 0) {
+            mg_release(map->second.leaf_of_chunk, 0);
+            map->second.leaf_of_chunk = NULL;
+        }
+    }
+}
+
+/* From adding to looking up: the hash is no longer needed. */
+int
+mg_map_seal(mg_map *map)
+{
     release_hash(map->hash_keys, map->hash_leaves, map->hash_capacity);
     map->hash_keys = NULL;
     map->hash_leaves = NULL;
     map->hash_capacity = 0;
+
+    size_t count = map->leaf_count - 1;
+    if (count == 0) {
+        return 0;
+    }
+    uintptr_t *bases = mg_allocate(count * sizeof(*bases));
+    if (bases == NULL) {
+        return -1;
+    }
+    memcpy(bases, map->leaf_base + 1, count * sizeof(*bases));
+    qsort(bases, count, sizeof(*bases), compare_addresses);
+    int result = divide(map, bases, count);
+    mg_release(bases, count * sizeof(*bases));
+    if (result == 0 && may_be_laid_out(map, &map->others[0])) {
+        result = lay_out(map);
+    }
+    if (result < 0 || make_directories(map) < 0) {
+        return -1;
+    }
+    promote_second(map);
     return 0;
 }
 
 uint32_t
-mg_leaf_far(const mg_map *map, uintptr_t address)
+mg_find_far(const mg_map *map, uintptr_t address)
 {
-    for (size_t r = 1; r < map->region_count; r++) {
-        size_t offset = address - map->regions[r].base;
-        if (offset < map->regions[r].span) {
-            return map->regions[r].leaf_of_chunk[offset >> MG_LEAF_SHIFT];
+    for (size_t r = 0; r < map->other_count; r++) {
+        size_t offset = address - map->others[r].base;
+        if (offset < map->others[r].span) {
+            return mg_handle_of(
+                map->others[r].leaf_of_chunk[offset >> MG_LEAF_SHIFT], address);
         }
     }
     return 0;
@@ -253,7 +362,7 @@ mg_map_rank(mg_map *map, size_t *node_count)
     for (size_t w = 0; w < words; w++) {
         map->ranks[w].nodes = map->words[w].open;
         map->ranks[w].before = before;
-        before += MG_POPCOUNT(map->words[w].open);
+        before += mg_popcount(map->words[w].open);
     }
     *node_count = before;
     return 0;
@@ -262,17 +371,16 @@ mg_map_rank(mg_map *map, size_t *node_count)
 void
 mg_map_end(mg_map *map)
 {
-    size_t words = map->leaf_capacity * MG_LEAF_WORDS;
-    mg_release(map->words, words * sizeof(*map->words));
-    mg_release(map->cut, words * sizeof(*map->cut));
-    mg_release(map->leaf_base, map->leaf_capacity * sizeof(*map->leaf_base));
     mg_release(map->ranks, mg_word_count(map) * sizeof(*map->ranks));
+    release_leaves(map);
     release_hash(map->hash_keys, map->hash_leaves, map->hash_capacity);
-    for (size_t r = 0; r < map->region_count; r++) {
-        mg_release(map->regions[r].leaf_of_chunk,
-                   chunks_in(&map->regions[r]) *
-                       sizeof(*map->regions[r].leaf_of_chunk));
+    mg_release(map->second.leaf_of_chunk,
+               chunks_in(&map->second) * sizeof(*map->second.leaf_of_chunk));
+    for (size_t r = 0; r < map->other_count; r++) {
+        mg_release(map->others[r].leaf_of_chunk,
+                   chunks_in(&map->others[r]) *
+                       sizeof(*map->others[r].leaf_of_chunk));
     }
-    mg_release(map->regions, map->region_count * sizeof(*map->regions));
+    mg_release(map->others, map->region_capacity * sizeof(*map->others));
     memset(map, 0, sizeof(*map));
 }

@@ -3,10 +3,13 @@
  * Objects are 16-byte aligned, so one bit per 16 bytes of heap is enough to
  * say "this is a node", and a 16-byte pair of words describes 1 KiB of heap.
  * The bits of 64 KiB form a leaf; leaves exist only where nodes are.  While
- * nodes are being added a small hash finds the leaf of an address; afterwards
- * mg_map_seal() lays a directory over each address region (the brk heap, the
- * mmap area, ...), and a look-up is a subtraction and two loads, both nearly
- * always in cache: the table of a 150 MB heap takes 2.5 MB.
+ * nodes are being added a small hash finds the leaf of an address.
+ *
+ * mg_map_seal() then divides the address space into regions (the brk heap,
+ * the mmap area, ...).  The leaves of the largest are laid out in the order
+ * of addresses without a hole, so that a look-up there is a subtraction, a
+ * comparison and one load, nearly always from cache: the table of a 150 MB
+ * heap takes 2.5 MB.  Other regions have a directory, one load more.
  *
  * A node has a 32-bit handle: (word << 6 | bit).  2^32 handles cover 64 GiB
  * of leaves.
@@ -19,14 +22,7 @@
 
 #include "memory.h"
 
-#if defined(__GNUC__)
-#define MG_POPCOUNT(x) ((uint32_t)__builtin_popcountll(x))
-#define MG_LOWEST_BIT(x) ((uint32_t)__builtin_ctzll(x))
-#define MG_PREFETCH(p) __builtin_prefetch(p)
-#define MG_LIKELY(x) __builtin_expect(!!(x), 1)
-#define MG_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#else
-#include <intrin.h>
+/* Without a compiler flag for it, __builtin_popcountll is a library call. */
 static inline uint32_t
 mg_popcount(uint64_t x)
 {
@@ -35,13 +31,14 @@ mg_popcount(uint64_t x)
     x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
     return (uint32_t)(x * 0x0101010101010101u >> 56);
 }
-static inline uint32_t
-mg_lowest_bit(uint64_t x)
-{
-    return mg_popcount((x & (0 - x)) - 1);
-}
-#define MG_POPCOUNT(x) mg_popcount(x)
-#define MG_LOWEST_BIT(x) mg_lowest_bit(x)
+
+#if defined(__GNUC__)
+#define MG_LOWEST_BIT(x) ((uint32_t)__builtin_ctzll(x))
+#define MG_PREFETCH(p) __builtin_prefetch(p)
+#define MG_LIKELY(x) __builtin_expect(!!(x), 1)
+#define MG_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#else
+#define MG_LOWEST_BIT(x) mg_popcount(((x) & (0 - (x))) - 1)
 #define MG_PREFETCH(p) ((void)(p))
 #define MG_LIKELY(x) (x)
 #define MG_UNLIKELY(x) (x)
@@ -71,8 +68,17 @@ typedef struct {
 } mg_region;
 
 typedef struct {
+    /* What a look-up needs, in one cache line.  main_base and main_bytes are
+       the largest region; its first leaf is leaf 1. */
+    uintptr_t main_base;
+    size_t main_bytes;
     mg_word *words;             /* leaf 0 is empty, for addresses without one */
     uint64_t *cut;              /* same indexing; NULL when nothing can be cut */
+    mg_region second;           /* span 0: there is none */
+
+    mg_region *others;
+    size_t other_count;
+    size_t region_capacity;
     mg_rank *ranks;             /* see mg_map_rank */
     uintptr_t *leaf_base;
     size_t leaf_count;
@@ -85,9 +91,6 @@ typedef struct {
     size_t hash_capacity;
     uintptr_t last_chunk;
     uint32_t last_leaf;
-
-    mg_region *regions;         /* the one with most leaves first */
-    size_t region_count;
 } mg_map;
 
 int mg_map_begin(mg_map *map, int with_cuts);
@@ -124,7 +127,7 @@ static inline uint32_t
 mg_number_of(const mg_map *map, uint32_t handle)
 {
     const mg_rank *rank = &map->ranks[handle >> 6];
-    return rank->before + MG_POPCOUNT(rank->nodes & (MG_BIT(handle) - 1));
+    return rank->before + mg_popcount(rank->nodes & (MG_BIT(handle) - 1));
 }
 
 /* The leaf of an address that is about to become a node; 0: no memory. */
@@ -138,7 +141,9 @@ mg_map_leaf(mg_map *map, uintptr_t address)
     return mg_map_new_leaf(map, chunk);
 }
 
-uint32_t mg_leaf_far(const mg_map *map, uintptr_t address);
+uint32_t mg_find_far(const mg_map *map, uintptr_t address);
+
+#define MG_MAIN_HANDLE (1u << (MG_LEAF_SHIFT - MG_GRANULE_SHIFT))
 
 /* The handle of an address in a sealed map.  An address that never became a
    node gets a handle whose bits are all clear. */
@@ -146,12 +151,16 @@ static inline uint32_t
 mg_find(const mg_map *map, const void *object)
 {
     uintptr_t address = (uintptr_t)object;
-    size_t offset = address - map->regions[0].base;
-    uint32_t leaf = offset < map->regions[0].span
-        ? map->regions[0].leaf_of_chunk[offset >> MG_LEAF_SHIFT]
-        : mg_leaf_far(map, address);
-    return mg_handle_of(leaf, address);
+    size_t offset = address - map->main_base;
+    if (MG_LIKELY(offset < map->main_bytes)) {
+        return (uint32_t)(offset >> MG_GRANULE_SHIFT) + MG_MAIN_HANDLE;
+    }
+    offset = address - map->second.base;
+    if (offset < map->second.span) {
+        return mg_handle_of(map->second.leaf_of_chunk[offset >> MG_LEAF_SHIFT],
+                            address);
+    }
+    return MG_LIKELY(map->other_count == 0) ? 0 : mg_find_far(map, address);
 }
-
 
 #endif

@@ -13,7 +13,7 @@ static int
 mark(PyObject *object, void *argument)
 {
     mg_state *state = argument;
-    state->answer->edge_count++;
+    state->edge_count++;
     uint32_t handle = mg_find(&state->map, object);
     mg_word *word = &state->map.words[handle >> 6];
     uint64_t bit = MG_BIT(handle);
@@ -32,9 +32,9 @@ static int
 mark_root(PyObject *object, void *argument)
 {
     mg_state *state = argument;
-    size_t edges = state->answer->edge_count;
+    size_t edges = state->edge_count;
     mark(object, state);
-    state->answer->edge_count = edges;
+    state->edge_count = edges;
     return !state->out_of_memory;
 }
 

@@ -36,9 +36,9 @@ find_garbage(mg_state *state)
         result = mg_judge_rest(state, &held);
         mg_vector_clear(&held, sizeof(uint32_t));
         if (result == 0 && !budget_is_spent(state)) {
-            size_t edge_count = state->answer->edge_count;
+            size_t edge_count = state->edge_count;
             result = mg_components_of_open(state);
-            state->answer->edge_count = edge_count;
+            state->edge_count = edge_count;
         }
     }
     return result;
@@ -61,9 +61,9 @@ find_live(mg_state *state)
     mg_vector held = {0};
     int result = mg_judge_rest(state, &held);
     if (result == 0 && !budget_is_spent(state)) {
-        size_t edge_count = state->answer->edge_count;
+        size_t edge_count = state->edge_count;
         result = mg_components_from_handles(state, &held);
-        state->answer->edge_count = edge_count;
+        state->edge_count = edge_count;
     }
     mg_vector_clear(&held, sizeof(uint32_t));
     return result;
@@ -113,6 +113,7 @@ mg_scan(const mg_request *request, mg_answer *answer)
 
     int result = run(&state);
 
+    answer->edge_count = state.edge_count;
     mg_map_end(&state.map);
     mg_vector_clear(&state.cut_dicts, sizeof(void *));
     answer->side_table_bytes = mg_memory.peak_bytes - before_bytes;

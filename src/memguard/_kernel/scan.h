@@ -112,9 +112,11 @@ void mg_make_holder(PyTypeObject *type);
    Between the passes. */
 
 typedef struct {
+    mg_map map;                     /* first: a visitor is handed the state, and
+                                       uses the look-up and what follows */
+    size_t edge_count;
     const mg_request *request;
     mg_answer *answer;
-    mg_map map;
     double deadline_seconds;
     int out_of_memory;
     size_t enumerated;
