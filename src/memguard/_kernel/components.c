@@ -28,7 +28,7 @@
 
 typedef struct {
     mg_state *state;
-    visitproc visit;
+    int ignores_own_type;
     mg_vector entered;          /* uint32_t handles */
     mg_vector boundaries;       /* uint32_t places on entered */
     mg_vector path_base;        /* uint64_t: candidates below belong to parents */
@@ -38,61 +38,53 @@ typedef struct {
     size_t visited;
 } search;
 
-static inline int
-consider(mg_state *state, PyObject *object)
+/* Look up what tp_traverse handed over: what may matter becomes a candidate,
+   a cut node that was not reached before goes to `pending`. */
+static int
+look_up_gathered(mg_state *state)
 {
-    state->edge_count++;
-    uint32_t handle = mg_find(&state->map, object);
-    mg_word *word = &state->map.words[handle >> 6];
-    uint64_t bit = MG_BIT(handle);
-    mg_vector *list;
-    if (word->open & bit) {
-        if (state->map.cut != NULL && state->map.cut[handle >> 6] & bit) {
-            word->open ^= bit;
-            list = &state->pending;
-        }
-        else {
-            MG_PREFETCH((char *)object - 16);
-            list = &state->candidates;
-        }
-    }
-    else if (MG_UNLIKELY(word->on_stack & bit)) {
-        list = &state->candidates;
-    }
-    else {
-        return 0;
-    }
-    if (MG_UNLIKELY(mg_push_u32(list, handle) < 0)) {
+    size_t count = mg_gathered_count(state);
+    state->gathered_end = state->gathered;
+    state->edge_count += count;
+    if (mg_vector_make_room(&state->candidates, count, sizeof(uint32_t)) < 0) {
         state->out_of_memory = 1;
         return 1;
     }
+    uint32_t *list = MG_ITEMS(uint32_t, &state->candidates);
+    size_t end = state->candidates.count;
+    for (size_t i = 0; i < count; i++) {
+        PyObject *object = state->gathered[i];
+        uint32_t handle = mg_find(&state->map, object);
+        mg_word *word = &state->map.words[handle >> 6];
+        if (!((word->open | word->on_stack) >> (handle & 63) & 1) ||
+            object == state->ignored) {
+            continue;
+        }
+        if (MG_UNLIKELY(state->map.cut != NULL &&
+                        state->map.cut[handle >> 6] & MG_BIT(handle))) {
+            word->open ^= MG_BIT(handle);
+            if (mg_push_u32(&state->pending, handle) < 0) {
+                state->out_of_memory = 1;
+                return 1;
+            }
+            continue;
+        }
+        MG_PREFETCH((char *)object - 16);
+        list[end++] = handle;
+    }
+    state->candidates.count = end;
     return 0;
 }
 
 static int
-visit_any(PyObject *object, void *argument)
+traverse_node(search *s, PyObject *object)
 {
-    return consider(argument, object);
-}
-
-/* With classes in the graph but the reference from an instance to its class
-   cut. */
-static int
-visit_not_own_type(PyObject *object, void *argument)
-{
-    mg_state *state = argument;
-    if (object == (PyObject *)state->source_type) {
-        state->edge_count++;
-        return 0;
-    }
-    return consider(state, object);
-}
-
-static void
-traverse_handle(search *s, PyObject *object)
-{
-    s->state->source_type = Py_TYPE(object);
-    mg_traverse(object, s->visit, s->state);
+    mg_state *state = s->state;
+    /* With classes in the graph but the reference from an instance to its
+       class cut. */
+    state->ignored = s->ignores_own_type ? (PyObject *)Py_TYPE(object) : NULL;
+    mg_traverse(object, mg_gather, state);
+    return look_up_gathered(state);
 }
 
 static int
@@ -121,8 +113,8 @@ enter(search *s, uint32_t handle)
     size_t base = state->candidates.count;
     word->open ^= bit;
     word->on_stack |= bit;
-    traverse_handle(s, (PyObject *)mg_address_of(&state->map, handle));
-    if (MG_UNLIKELY(state->out_of_memory)) {
+    if (traverse_node(s, (PyObject *)mg_address_of(&state->map, handle)) != 0 ||
+        MG_UNLIKELY(state->out_of_memory)) {
         return -1;
     }
     if (state->candidates.count == base) {
@@ -239,8 +231,10 @@ search_candidates(search *s, size_t base)
 static int
 follow(search *s, PyObject *object)
 {
-    traverse_handle(s, object);
-    return s->state->out_of_memory ? -1 : search_candidates(s, 0);
+    if (traverse_node(s, object) != 0 || s->state->out_of_memory) {
+        return -1;
+    }
+    return search_candidates(s, 0);
 }
 
 static int
@@ -291,9 +285,10 @@ begin(search *s, mg_state *state)
 {
     memset(s, 0, sizeof(*s));
     s->state = state;
-    s->visit = state->request->cuts & MG_CUT_INSTANCE_TYPES &&
-                       !(state->request->cuts & MG_CUT_TYPES)
-        ? visit_not_own_type : visit_any;
+    s->ignores_own_type = state->request->cuts & MG_CUT_INSTANCE_TYPES &&
+                          !(state->request->cuts & MG_CUT_TYPES);
+    state->drain = look_up_gathered;
+    state->gathered_end = state->gathered;
     if (mg_map_rank(&state->map, &s->place_count) < 0) {
         return -1;
     }

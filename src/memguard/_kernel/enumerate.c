@@ -30,11 +30,11 @@ classify(mg_state *state, PyObject *object)
     }
     /* Nearly all neighbours on the heap share a type; asking a heap type for
        its bases costs more than the rest of this function. */
-    if (type == state->source_type) {
+    if (type == state->plain_type) {
         return 0;
     }
     if (!mg_is_module(type)) {
-        state->source_type = type;
+        state->plain_type = type;
         return 0;
     }
     if (cuts & MG_CUT_MODULE_DICTS) {
@@ -46,6 +46,7 @@ classify(mg_state *state, PyObject *object)
     return (cuts & MG_CUT_MODULES) != 0;
 }
 
+/* Called when `enumerated` gets to `next_check`, which is then moved on. */
 static int
 limits_reached(mg_state *state)
 {
@@ -54,10 +55,14 @@ limits_reached(mg_state *state)
         state->answer->stopped = MG_STOPPED_BY_OBJECTS;
         return 1;
     }
-    return state->enumerated % CHECK_EVERY == 0 && mg_must_stop(state);
+    state->next_check = state->enumerated + CHECK_EVERY;
+    if (limit != 0 && state->next_check > limit) {
+        state->next_check = limit;
+    }
+    return mg_must_stop(state);
 }
 
-static int
+static inline int
 add_node(mg_state *state, PyObject *object, uint32_t *handle)
 {
     uint32_t leaf = mg_map_leaf(&state->map, (uintptr_t)object);
@@ -79,11 +84,12 @@ on_tracked(PyObject *object, void *argument)
     if (MG_UNLIKELY(is_own(state, object))) {
         return 1;
     }
-    if (MG_UNLIKELY(limits_reached(state)) ||
+    if ((MG_UNLIKELY(state->enumerated == state->next_check) &&
+         limits_reached(state)) ||
         add_node(state, object, &handle) < 0) {
         return 0;
     }
-    if (state->request->cuts != 0 && MG_UNLIKELY(classify(state, object))) {
+    if (state->map.cut != NULL && MG_UNLIKELY(classify(state, object))) {
         state->map.cut[handle >> 6] |= MG_BIT(handle);
     }
     return 1;
@@ -104,7 +110,7 @@ cut_module_dicts(mg_state *state)
 int
 mg_enumerate_heap(mg_state *state)
 {
-    state->source_type = NULL;
+    state->plain_type = NULL;
     mg_for_each_tracked(on_tracked, state);
     if (state->out_of_memory || mg_map_seal(&state->map) < 0) {
         return -1;
@@ -160,7 +166,8 @@ on_reached(PyObject *object, void *argument)
             state->map.words[handle >> 6].open & MG_BIT(handle)) {
             return 0;
         }
-        if (limits_reached(state) || add_node(state, object, &handle) < 0) {
+        if ((state->enumerated == state->next_check && limits_reached(state)) ||
+            add_node(state, object, &handle) < 0) {
             return 1;
         }
         if (mg_push_pointer(&state->candidates, object) < 0) {

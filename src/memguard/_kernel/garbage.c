@@ -26,22 +26,27 @@ typedef struct {
     uint32_t *handles;          /* by number */
     int32_t *counts;            /* references left after those found */
     uint64_t *edge_start;       /* node_count + 1 */
-    mg_vector edges;            /* uint32_t numbers */
+    mg_vector *edges;           /* uint32_t numbers */
     uint32_t *stack;
     uint8_t *alive;
 } rest;
 
 static int
-record(PyObject *object, void *argument)
+record_gathered(mg_state *state)
 {
-    rest *r = argument;
-    mg_state *state = r->state;
-    state->edge_count++;
-    uint32_t handle = mg_find(&state->map, object);
-    if (state->map.words[handle >> 6].open & MG_BIT(handle)) {
-        if (mg_push_u32(&r->edges, mg_number_of(&state->map, handle)) < 0) {
-            state->out_of_memory = 1;
-            return 1;
+    mg_vector *edges = &state->candidates;
+    size_t count = mg_gathered_count(state);
+    state->gathered_end = state->gathered;
+    state->edge_count += count;
+    if (mg_vector_make_room(edges, count, sizeof(uint32_t)) < 0) {
+        state->out_of_memory = 1;
+        return 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t handle = mg_find(&state->map, state->gathered[i]);
+        if (state->map.words[handle >> 6].open & MG_BIT(handle)) {
+            MG_ITEMS(uint32_t, edges)[edges->count++] =
+                mg_number_of(&state->map, handle);
         }
     }
     return 0;
@@ -74,9 +79,9 @@ compare_numbers(const void *left, const void *right)
 static void
 subtract_edges_of(rest *r, size_t number, PyObject *object)
 {
-    uint32_t *edges = MG_ITEMS(uint32_t, &r->edges);
+    uint32_t *edges = MG_ITEMS(uint32_t, r->edges);
     size_t first = r->edge_start[number];
-    size_t end = r->edges.count;
+    size_t end = r->edges->count;
     if (!mg_has_borrowed_stack(Py_TYPE(object))) {
         for (size_t e = first; e < end; e++) {
             take_one(r, edges[e]);
@@ -139,9 +144,9 @@ record_all(rest *r)
     }
     for (number = 0; number < r->node_count; number++) {
         PyObject *object = (PyObject *)mg_address_of(map, r->handles[number]);
-        r->edge_start[number] = r->edges.count;
-        mg_traverse(object, record, r);
-        if (r->state->out_of_memory) {
+        r->edge_start[number] = r->edges->count;
+        mg_traverse(object, mg_gather, r->state);
+        if (record_gathered(r->state) != 0 || r->state->out_of_memory) {
             return -1;
         }
         subtract_edges_of(r, number, object);
@@ -149,7 +154,7 @@ record_all(rest *r)
             return 0;
         }
     }
-    r->edge_start[r->node_count] = r->edges.count;
+    r->edge_start[r->node_count] = r->edges->count;
     subtract_own(r);
     return 0;
 }
@@ -157,7 +162,7 @@ record_all(rest *r)
 static void
 spread_from(rest *r, uint32_t root)
 {
-    const uint32_t *edges = MG_ITEMS(uint32_t, &r->edges);
+    const uint32_t *edges = MG_ITEMS(uint32_t, r->edges);
     size_t depth = 0;
     r->alive[root] = 1;
     r->stack[depth++] = root;
@@ -267,6 +272,9 @@ mg_judge_rest(mg_state *state, mg_vector *alive_roots)
     rest r;
     memset(&r, 0, sizeof(r));
     r.state = state;
+    r.edges = &state->candidates;
+    state->drain = record_gathered;
+    state->gathered_end = state->gathered;
     if (mg_map_rank(&state->map, &r.node_count) < 0) {
         return -1;
     }
@@ -277,7 +285,7 @@ mg_judge_rest(mg_state *state, mg_vector *alive_roots)
     mg_release(r.edge_start, (n + 1) * sizeof(*r.edge_start));
     mg_release(r.stack, n * sizeof(*r.stack));
     mg_release(r.alive, n);
-    mg_vector_clear(&r.edges, sizeof(uint32_t));
+    mg_vector_clear(r.edges, sizeof(uint32_t));
     if (result < 0) {
         state->out_of_memory = 1;
     }

@@ -36,6 +36,7 @@ typedef struct {
 } mg_vector;
 
 int mg_vector_grow(mg_vector *vector, size_t item_bytes);
+int mg_vector_make_room(mg_vector *vector, size_t more, size_t item_bytes);
 void mg_vector_clear(mg_vector *vector, size_t item_bytes);
 
 #define MG_ITEMS(type, vector) ((type *)(vector)->items)

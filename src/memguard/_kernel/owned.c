@@ -21,8 +21,15 @@
 
 #define NOWHERE UINT32_MAX
 
+typedef struct {
+    uint64_t bytes;
+    uint32_t count;
+} weight;
+
 /* Nodes: 0 is "elsewhere", 1 .. cycles are the cycles, then objects that are
-   not members, in order of first appearance. */
+   not members, in order of first appearance.  An object without references of
+   its own whose only reference comes from a node needs none: it is added to
+   that node's weight at once. */
 typedef struct {
     mg_state *state;
     uint32_t cycle_count;
@@ -30,34 +37,35 @@ typedef struct {
     uint32_t *position_of;      /* member's position, by its number in the map */
     size_t member_count;
     mg_pointer_index others;
+    mg_vector weights;          /* weight, by node: itself and its sole leaves */
 
-    mg_vector children;         /* PyObject *: of the object being looked at */
     mg_vector found;            /* uint32_t by node: references found to it */
     mg_vector order;            /* uint32_t: nodes in the order of expansion */
     mg_vector edge_start;       /* uint64_t by place in order */
     mg_vector edges;            /* uint32_t nodes */
 
-    uint64_t *own_bytes;        /* by node from here on */
-    uint64_t *first_edge;
+    uint64_t *first_edge;       /* by node from here on */
     uint64_t *end_edge;
     int64_t *missing;           /* references not yet accounted for */
     uint32_t *holder;           /* immediate dominator */
     uint32_t *jump;
     uint32_t *depth;
-    uint64_t *retained_bytes;
-    uint32_t *retained_count;
     uint32_t *queue;
     size_t node_count;
 } weigher;
 
 static int
-push_child(PyObject *object, void *argument)
+keep_gathered(mg_state *state)
 {
-    weigher *w = argument;
-    if (mg_push_pointer(&w->children, object) < 0) {
-        w->state->out_of_memory = 1;
+    size_t count = mg_gathered_count(state);
+    state->gathered_end = state->gathered;
+    if (mg_vector_make_room(&state->children, count, sizeof(void *)) < 0) {
+        state->out_of_memory = 1;
         return 1;
     }
+    memcpy(MG_ITEMS(void *, &state->children) + state->children.count,
+           state->gathered, count * sizeof(void *));
+    state->children.count += count;
     return 0;
 }
 
@@ -76,29 +84,28 @@ drop_borrowed(weigher *w, PyTypeObject *type)
     if (!mg_has_borrowed_stack(type)) {
         return;
     }
-    void **children = MG_ITEMS(void *, &w->children);
-    qsort(children, w->children.count, sizeof(*children), compare_pointers);
+    void **children = MG_ITEMS(void *, &w->state->children);
+    qsort(children, w->state->children.count, sizeof(*children), compare_pointers);
     size_t kept = 0;
-    for (size_t i = 0; i < w->children.count; i++) {
+    for (size_t i = 0; i < w->state->children.count; i++) {
         if (i == 0 || children[i] != children[i - 1]) {
             children[kept++] = children[i];
         }
     }
-    w->children.count = kept;
+    w->state->children.count = kept;
 }
 
 static int
 collect_children(weigher *w, PyObject *object)
 {
-    w->children.count = 0;
+    w->state->children.count = 0;
     if (PyObject_IS_GC(object) && PyObject_GC_IsTracked(object)) {
-        mg_traverse(object, push_child, w);
-        drop_borrowed(w, Py_TYPE(object));
+        mg_traverse(object, mg_gather, w->state);
     }
     else if (PyTuple_CheckExact(object)) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) {
             PyObject *item = PyTuple_GET_ITEM(object, i);
-            if (item != NULL && push_child(item, w)) {
+            if (item != NULL && mg_gather(item, w->state)) {
                 break;
             }
         }
@@ -107,12 +114,16 @@ collect_children(weigher *w, PyObject *object)
         PyObject *key, *value;
         Py_ssize_t place = 0;
         while (PyDict_Next(object, &place, &key, &value)) {
-            if (push_child(key, w) || push_child(value, w)) {
+            if (mg_gather(key, w->state) || mg_gather(value, w->state)) {
                 break;
             }
         }
     }
-    return w->state->out_of_memory ? -1 : 0;
+    if (keep_gathered(w->state) != 0 || w->state->out_of_memory) {
+        return -1;
+    }
+    drop_borrowed(w, Py_TYPE(object));
+    return 0;
 }
 
 static int
@@ -127,20 +138,51 @@ can_be_retained(const weigher *w, PyObject *object, uint32_t handle)
     return !(w->state->request->cuts & MG_CUT_TYPES && PyType_Check(object));
 }
 
-/* The node of a child, NOWHERE when it cannot be retained. */
 static int
-node_of(weigher *w, PyObject *object, uint32_t *node, uint32_t *position)
+has_references(PyObject *object)
+{
+    return PyObject_IS_GC(object) &&
+           (PyObject_GC_IsTracked(object) || PyTuple_CheckExact(object) ||
+            PyDict_CheckExact(object));
+}
+
+static weight *
+weight_of(const weigher *w, uint32_t node)
+{
+    return &MG_ITEMS(weight, &w->weights)[node];
+}
+
+static int
+add_node(weigher *w, uint32_t node, size_t bytes, uint32_t count)
+{
+    if (w->weights.count == w->weights.capacity &&
+        mg_vector_grow(&w->weights, sizeof(weight)) < 0) {
+        return -1;
+    }
+    MG_ITEMS(weight, &w->weights)[w->weights.count++] = (weight){bytes, count};
+    return node == w->found.count ? mg_push_u32(&w->found, 0) : -1;
+}
+
+/* The node of a child of `parent`, NOWHERE when it needs none. */
+static int
+node_of(weigher *w, uint32_t parent, PyObject *object, uint32_t *node,
+        uint32_t *position)
 {
     mg_map *map = &w->state->map;
     uint32_t handle = mg_find(map, object);
     *position = NOWHERE;
+    *node = NOWHERE;
     if (map->words[handle >> 6].open & MG_BIT(handle)) {
         *position = w->position_of[mg_number_of(map, handle)];
         *node = 1 + w->cycle_of[*position];
         return 0;
     }
     if (!can_be_retained(w, object, handle)) {
-        *node = NOWHERE;
+        return 0;
+    }
+    if (mg_reference_count(object) == 1 && !has_references(object)) {
+        weight_of(w, parent)->bytes += mg_shallow_bytes(object);
+        weight_of(w, parent)->count++;
         return 0;
     }
     uint32_t number = mg_pointer_number(&w->others, object);
@@ -148,7 +190,8 @@ node_of(weigher *w, PyObject *object, uint32_t *node, uint32_t *position)
         return -1;
     }
     *node = 1 + w->cycle_count + number;
-    return *node == w->found.count ? mg_push_u32(&w->found, 0) : 0;
+    return *node == w->found.count
+        ? add_node(w, *node, mg_shallow_bytes(object), 1) : 0;
 }
 
 static int
@@ -178,10 +221,10 @@ expand_member(weigher *w, uint32_t cycle, size_t position)
     facts->shallow_bytes += mg_shallow_bytes(member);
     facts->outside_references += mg_is_immortal(member)
         ? 1 : mg_reference_count(member);
-    for (size_t i = 0; i < w->children.count; i++) {
+    for (size_t i = 0; i < w->state->children.count; i++) {
         uint32_t node, target;
-        PyObject *child = MG_ITEMS(PyObject *, &w->children)[i];
-        if (node_of(w, child, &node, &target) < 0) {
+        PyObject *child = MG_ITEMS(PyObject *, &w->state->children)[i];
+        if (node_of(w, 1 + cycle, child, &node, &target) < 0) {
             return -1;
         }
         if (node == 1 + cycle) {
@@ -203,7 +246,8 @@ expand_cycles(weigher *w)
     mg_answer *answer = w->state->answer;
     const uint32_t *start = MG_ITEMS(uint32_t, &answer->cycle_start);
     for (uint32_t node = 0; node <= w->cycle_count; node++) {
-        if (mg_push_u32(&w->found, 0) < 0) {
+        uint32_t size = node == 0 ? 0 : start[node] - start[node - 1];
+        if (add_node(w, node, 0, size) < 0) {
             return -1;
         }
     }
@@ -216,6 +260,7 @@ expand_cycles(weigher *w)
                 return -1;
             }
         }
+        weight_of(w, 1 + cycle)->bytes += answer->cycles[cycle].shallow_bytes;
     }
     return mg_push_u64(&answer->edge_start, answer->edge_target.count);
 }
@@ -246,10 +291,10 @@ expand_retained(weigher *w)
         if (begin_expansion(w, node) < 0 || collect_children(w, object) < 0) {
             return -1;
         }
-        for (size_t i = 0; i < w->children.count; i++) {
+        for (size_t i = 0; i < w->state->children.count; i++) {
             uint32_t child, position;
-            PyObject *pointer = MG_ITEMS(PyObject *, &w->children)[i];
-            if (node_of(w, pointer, &child, &position) < 0 ||
+            PyObject *pointer = MG_ITEMS(PyObject *, &w->state->children)[i];
+            if (node_of(w, node, pointer, &child, &position) < 0 ||
                 (child != NOWHERE && add_edge(w, child) < 0)) {
                 return -1;
             }
@@ -262,34 +307,27 @@ static int
 allocate_nodes(weigher *w)
 {
     size_t n = w->node_count = w->found.count;
-    w->own_bytes = mg_allocate_zeroed(n * sizeof(*w->own_bytes));
     w->first_edge = mg_allocate_zeroed(n * sizeof(*w->first_edge));
     w->end_edge = mg_allocate_zeroed(n * sizeof(*w->end_edge));
     w->missing = mg_allocate_zeroed(n * sizeof(*w->missing));
     w->holder = mg_allocate_zeroed(n * sizeof(*w->holder));
     w->jump = mg_allocate_zeroed(n * sizeof(*w->jump));
     w->depth = mg_allocate_zeroed(n * sizeof(*w->depth));
-    w->retained_bytes = mg_allocate_zeroed(n * sizeof(*w->retained_bytes));
-    w->retained_count = mg_allocate_zeroed(n * sizeof(*w->retained_count));
     w->queue = mg_allocate_zeroed(n * sizeof(*w->queue));
-    return w->own_bytes && w->first_edge && w->end_edge && w->missing &&
-           w->holder && w->jump && w->depth && w->retained_bytes &&
-           w->retained_count && w->queue ? 0 : -1;
+    return w->first_edge && w->end_edge && w->missing && w->holder &&
+           w->jump && w->depth && w->queue ? 0 : -1;
 }
 
 static void
 release_nodes(weigher *w)
 {
     size_t n = w->node_count;
-    mg_release(w->own_bytes, n * sizeof(*w->own_bytes));
     mg_release(w->first_edge, n * sizeof(*w->first_edge));
     mg_release(w->end_edge, n * sizeof(*w->end_edge));
     mg_release(w->missing, n * sizeof(*w->missing));
     mg_release(w->holder, n * sizeof(*w->holder));
     mg_release(w->jump, n * sizeof(*w->jump));
     mg_release(w->depth, n * sizeof(*w->depth));
-    mg_release(w->retained_bytes, n * sizeof(*w->retained_bytes));
-    mg_release(w->retained_count, n * sizeof(*w->retained_count));
     mg_release(w->queue, n * sizeof(*w->queue));
 }
 
@@ -299,24 +337,15 @@ prepare_nodes(weigher *w)
     mg_answer *answer = w->state->answer;
     const uint32_t *order = MG_ITEMS(uint32_t, &w->order);
     const uint64_t *edge_start = MG_ITEMS(uint64_t, &w->edge_start);
-    const uint32_t *member_start = MG_ITEMS(uint32_t, &answer->cycle_start);
     for (size_t i = 0; i < w->order.count; i++) {
         uint32_t node = order[i];
         w->first_edge[node] = edge_start[i];
         w->end_edge[node] = i + 1 < w->order.count ? edge_start[i + 1]
                                                    : w->edges.count;
         w->holder[node] = NOWHERE;
-        if (node <= w->cycle_count) {
-            w->own_bytes[node] = answer->cycles[node - 1].shallow_bytes;
-            w->retained_count[node] = member_start[node] - member_start[node - 1];
-            w->missing[node] = answer->cycles[node - 1].outside_references;
-        }
-        else {
-            w->own_bytes[node] = mg_shallow_bytes(other_object(w, node));
-            w->retained_count[node] = 1;
-            w->missing[node] = mg_reference_count(other_object(w, node));
-        }
-        w->retained_bytes[node] = w->own_bytes[node];
+        w->missing[node] = node <= w->cycle_count
+            ? answer->cycles[node - 1].outside_references
+            : mg_reference_count(other_object(w, node));
     }
 }
 
@@ -386,8 +415,8 @@ find_holders(weigher *w)
     }
     while (end-- > 0) {
         uint32_t node = w->queue[end];
-        w->retained_bytes[w->holder[node]] += w->retained_bytes[node];
-        w->retained_count[w->holder[node]] += w->retained_count[node];
+        weight_of(w, w->holder[node])->bytes += weight_of(w, node)->bytes;
+        weight_of(w, w->holder[node])->count += weight_of(w, node)->count;
     }
 }
 
@@ -396,8 +425,8 @@ report_weights(weigher *w)
 {
     mg_answer *answer = w->state->answer;
     for (uint32_t cycle = 0; cycle < w->cycle_count; cycle++) {
-        answer->cycles[cycle].retained_bytes = w->retained_bytes[1 + cycle];
-        answer->cycles[cycle].retained_count = w->retained_count[1 + cycle];
+        answer->cycles[cycle].retained_bytes = weight_of(w, 1 + cycle)->bytes;
+        answer->cycles[cycle].retained_count = weight_of(w, 1 + cycle)->count;
     }
 }
 
@@ -491,6 +520,8 @@ mg_describe_cycles(mg_state *state)
     weigher w;
     memset(&w, 0, sizeof(w));
     w.state = state;
+    state->drain = keep_gathered;
+    state->gathered_end = state->gathered;
     w.member_count = answer->members.count;
     w.cycle_count = (uint32_t)(answer->cycle_start.count - 1);
     answer->cycle_count = w.cycle_count;
@@ -503,7 +534,8 @@ mg_describe_cycles(mg_state *state)
     mg_release(w.cycle_of, w.member_count * sizeof(*w.cycle_of));
     mg_release(w.position_of, w.member_count * sizeof(*w.position_of));
     mg_pointer_index_clear(&w.others);
-    mg_vector_clear(&w.children, sizeof(void *));
+    mg_vector_clear(&w.weights, sizeof(weight));
+    mg_vector_clear(&state->children, sizeof(void *));
     mg_vector_clear(&w.found, sizeof(uint32_t));
     mg_vector_clear(&w.order, sizeof(uint32_t));
     mg_vector_clear(&w.edge_start, sizeof(uint64_t));

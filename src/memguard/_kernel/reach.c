@@ -8,23 +8,30 @@
 #include "scan.h"
 
 #define CHECK_EVERY 1024
+#define LOOK_AHEAD 8
 
 static int
-mark(PyObject *object, void *argument)
+mark_gathered(mg_state *state)
 {
-    mg_state *state = argument;
-    state->edge_count++;
-    uint32_t handle = mg_find(&state->map, object);
-    mg_word *word = &state->map.words[handle >> 6];
-    uint64_t bit = MG_BIT(handle);
-    if (word->open & bit) {
-        word->open ^= bit;
-        MG_PREFETCH((char *)object - 16);
-        if (MG_UNLIKELY(mg_push_pointer(&state->candidates, object) < 0)) {
-            state->out_of_memory = 1;
-            return 1;
+    size_t count = mg_gathered_count(state);
+    if (mg_vector_make_room(&state->candidates, count, sizeof(void *)) < 0) {
+        state->out_of_memory = 1;
+        return 1;
+    }
+    PyObject **list = MG_ITEMS(PyObject *, &state->candidates);
+    size_t end = state->candidates.count;
+    for (size_t i = 0; i < count; i++) {
+        PyObject *object = state->gathered[i];
+        uint32_t handle = mg_find(&state->map, object);
+        uint64_t *open = &state->map.words[handle >> 6].open;
+        if (*open >> (handle & 63) & 1) {
+            *open ^= MG_BIT(handle);
+            list[end++] = object;
         }
     }
+    state->candidates.count = end;
+    state->edge_count += count;
+    state->gathered_end = state->gathered;
     return 0;
 }
 
@@ -32,29 +39,39 @@ static int
 mark_root(PyObject *object, void *argument)
 {
     mg_state *state = argument;
-    size_t edges = state->edge_count;
-    mark(object, state);
-    state->edge_count = edges;
-    return !state->out_of_memory;
+    state->edge_count--;        /* not a reference between objects */
+    return mg_gather(object, state) == 0;
 }
 
 int
 mg_mark_reachable(mg_state *state)
 {
     PyObject *modules = PyImport_GetModuleDict();
+    state->drain = mark_gathered;
+    state->gathered_end = state->gathered;
     if (modules != NULL) {
         mark_root(modules, state);
     }
     mg_for_each_frame_root(mark_root, state);
     size_t visited = 0;
-    while (state->candidates.count != 0 && !state->out_of_memory) {
-        PyObject *object = MG_ITEMS(PyObject *, &state->candidates)
-            [--state->candidates.count];
-        mg_traverse(object, mark, state);
-        if (++visited % CHECK_EVERY == 0 && mg_must_stop(state)) {
-            break;
+    do {
+        while (state->candidates.count != 0) {
+            PyObject **next = MG_ITEMS(PyObject *, &state->candidates) +
+                              --state->candidates.count;
+            PyObject *object = *next;
+            if (state->candidates.count >= LOOK_AHEAD) {
+                MG_PREFETCH(*(next - LOOK_AHEAD));
+            }
+            mg_traverse(object, mg_gather, state);
+            if (mg_gathered_count(state) >= MG_GATHERED / 2) {
+                mark_gathered(state);
+            }
+            if (++visited % CHECK_EVERY == 0 && mg_must_stop(state)) {
+                goto stopped;
+            }
         }
-    }
+    } while (mark_gathered(state) == 0 && state->candidates.count != 0);
+stopped:
     mg_vector_clear(&state->candidates, sizeof(void *));
     return state->out_of_memory ? -1 : 0;
 }

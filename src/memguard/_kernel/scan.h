@@ -111,20 +111,30 @@ void mg_make_holder(PyTypeObject *type);
 /* ------------------------------------------------------------------------
    Between the passes. */
 
-typedef struct {
-    mg_map map;                     /* first: a visitor is handed the state, and
-                                       uses the look-up and what follows */
+/* References wait here between tp_traverse, which hands them over one call at
+   a time, and the loop that looks them up.  In a loop the look-ups overlap;
+   in the visitor each would wait for the one before. */
+#define MG_GATHERED 256
+
+typedef struct mg_state {
+    PyObject **gathered_end;
+    int (*drain)(struct mg_state *state);   /* look up what was gathered */
+    mg_map map;
     size_t edge_count;
+    PyObject *gathered[MG_GATHERED];
     const mg_request *request;
     mg_answer *answer;
     double deadline_seconds;
     int out_of_memory;
     size_t enumerated;
+    size_t next_check;
 
     mg_vector cut_dicts;            /* PyObject *: dicts of modules */
     mg_vector pending;              /* uint32_t: cut nodes reached, not yet followed */
-    PyTypeObject *source_type;      /* of the object being traversed */
-    mg_vector candidates;           /* uint32_t: references not yet followed */
+    PyTypeObject *plain_type;       /* last type seen that is not a module's */
+    PyObject *ignored;              /* references to it are cut */
+    mg_vector candidates;           /* references not yet followed */
+    mg_vector children;             /* PyObject *: of the object being weighed */
 } mg_state;
 
 /* Nonzero when the pass must end: no memory, or the budget is spent. */
@@ -148,6 +158,22 @@ static inline void
 mg_traverse(PyObject *object, visitproc visit, void *argument)
 {
     Py_TYPE(object)->tp_traverse(object, visit, argument);
+}
+
+/* A visitor; its argument is the state. */
+static inline int
+mg_gather(PyObject *object, void *argument)
+{
+    mg_state *state = argument;
+    *state->gathered_end++ = object;
+    return MG_UNLIKELY(state->gathered_end == state->gathered + MG_GATHERED)
+        ? state->drain(state) : 0;
+}
+
+static inline size_t
+mg_gathered_count(const mg_state *state)
+{
+    return (size_t)(state->gathered_end - state->gathered);
 }
 
 #endif

@@ -16,11 +16,8 @@
 static uint64_t
 mix(uint64_t value)
 {
-    value ^= value >> 33;
-    value *= 0xff51afd7ed558ccdu;
-    value ^= value >> 33;
-    value *= 0xc4ceb9fe1a85ec53u;
-    return value ^ value >> 33;
+    value = (value ^ value >> 32) * 0xff51afd7ed558ccdu;
+    return value ^ value >> 29;
 }
 
 typedef struct {
@@ -55,15 +52,15 @@ signature_of(painter *p, uint32_t first, uint32_t count)
         p->colour[i] = mix((uint64_t)(uintptr_t)Py_TYPE(
             (PyObject *)p->members[first + i]));
     }
-    uint32_t rounds = count < ROUNDS ? count : ROUNDS;
+    uint32_t rounds = count - 1 < ROUNDS ? count - 1 : ROUNDS;
     while (rounds-- > 0) {
         repaint(p, first, count);
     }
-    uint64_t sum = count;
+    uint64_t sum = mix(count) + p->edge_start[first + count] - p->edge_start[first];
     for (uint32_t i = 0; i < count; i++) {
         sum += mix(p->colour[i]);
     }
-    return mix(sum);
+    return mix(mix(sum));
 }
 
 static int
