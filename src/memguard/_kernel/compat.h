@@ -65,6 +65,15 @@ mg_is_immortal(PyObject *object)
 #endif
 }
 
+/* PyObject_IS_GC, which is a call into the interpreter. */
+static inline int
+mg_is_gc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return PyType_HasFeature(type, Py_TPFLAGS_HAVE_GC) &&
+           (type->tp_is_gc == NULL || type->tp_is_gc(object));
+}
+
 static inline Py_ssize_t
 mg_reference_count(PyObject *object)
 {

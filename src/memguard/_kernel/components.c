@@ -352,7 +352,7 @@ mg_components_from_objects(mg_state *state, PyObject **objects, size_t count)
         if (state->map.words[handle >> 6].open & MG_BIT(handle)) {
             failed = start_at(&s, handle) < 0;
         }
-        else if (PyObject_IS_GC(objects[i]) && PyObject_GC_IsTracked(objects[i])) {
+        else if (mg_is_gc(objects[i]) && PyObject_GC_IsTracked(objects[i])) {
             failed = follow(&s, objects[i]) < 0;
         }
     }

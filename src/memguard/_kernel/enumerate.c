@@ -158,7 +158,7 @@ static int
 on_reached(PyObject *object, void *argument)
 {
     mg_state *state = argument;
-    if (PyObject_IS_GC(object) && PyObject_GC_IsTracked(object) &&
+    if (mg_is_gc(object) && PyObject_GC_IsTracked(object) &&
         !is_own(state, object) && !is_cut(state, object)) {
         uint32_t leaf = mg_map_leaf(&state->map, (uintptr_t)object);
         uint32_t handle = mg_handle_of(leaf, (uintptr_t)object);
@@ -212,7 +212,7 @@ mg_enumerate_roots(mg_state *state)
         PyObject *root = request->roots[i];
         on_reached(root, state);
         /* A root that is cut is not a node, but what it holds is meant. */
-        if (PyObject_IS_GC(root) && PyObject_GC_IsTracked(root) &&
+        if (mg_is_gc(root) && PyObject_GC_IsTracked(root) &&
             is_cut(state, root)) {
             mg_traverse(root, on_reached, state);
         }

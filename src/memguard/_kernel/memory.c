@@ -67,16 +67,12 @@ mg_release(void *block, size_t size_bytes)
 int
 mg_vector_grow(mg_vector *vector, size_t item_bytes)
 {
-    return mg_vector_make_room(vector, 64, item_bytes);
+    return mg_vector_enlarge(vector, 64, item_bytes);
 }
 
-/* Room for `more` items after the present ones. */
 int
-mg_vector_make_room(mg_vector *vector, size_t more, size_t item_bytes)
+mg_vector_enlarge(mg_vector *vector, size_t more, size_t item_bytes)
 {
-    if (vector->capacity - vector->count >= more) {
-        return 0;
-    }
     /* By half: a doubled array may be half empty when it is at its largest,
        and that is when side_table_bytes is read. */
     size_t capacity = vector->capacity + vector->capacity / 2 + more;

@@ -36,8 +36,16 @@ typedef struct {
 } mg_vector;
 
 int mg_vector_grow(mg_vector *vector, size_t item_bytes);
-int mg_vector_make_room(mg_vector *vector, size_t more, size_t item_bytes);
+int mg_vector_enlarge(mg_vector *vector, size_t more, size_t item_bytes);
 void mg_vector_clear(mg_vector *vector, size_t item_bytes);
+
+/* Room for `more` items after the present ones. */
+static inline int
+mg_vector_make_room(mg_vector *vector, size_t more, size_t item_bytes)
+{
+    return vector->capacity - vector->count >= more
+        ? 0 : mg_vector_enlarge(vector, more, item_bytes);
+}
 
 #define MG_ITEMS(type, vector) ((type *)(vector)->items)
 

@@ -20,6 +20,8 @@
 #include <string.h>
 
 #define NOWHERE UINT32_MAX
+#define SMALL_CYCLE 8
+#define LOOK_AHEAD 4
 
 typedef struct {
     uint64_t bytes;
@@ -54,6 +56,7 @@ typedef struct {
     size_t node_count;
 } weigher;
 
+/* More references than fit in the state at once are moved here. */
 static int
 keep_gathered(mg_state *state)
 {
@@ -78,34 +81,30 @@ compare_pointers(const void *left, const void *right)
 }
 
 /* See garbage.c, subtract_edges_of. */
-static void
-drop_borrowed(weigher *w, PyTypeObject *type)
+static size_t
+drop_borrowed(PyObject **children, size_t count)
 {
-    if (!mg_has_borrowed_stack(type)) {
-        return;
-    }
-    void **children = MG_ITEMS(void *, &w->state->children);
-    qsort(children, w->state->children.count, sizeof(*children), compare_pointers);
+    qsort(children, count, sizeof(*children), compare_pointers);
     size_t kept = 0;
-    for (size_t i = 0; i < w->state->children.count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (i == 0 || children[i] != children[i - 1]) {
             children[kept++] = children[i];
         }
     }
-    w->state->children.count = kept;
+    return kept;
 }
 
-static int
-collect_children(weigher *w, PyObject *object)
+static void
+visit_children(weigher *w, PyObject *object)
 {
-    w->state->children.count = 0;
-    if (PyObject_IS_GC(object) && PyObject_GC_IsTracked(object)) {
-        mg_traverse(object, mg_gather, w->state);
+    mg_state *state = w->state;
+    if (mg_is_gc(object) && PyObject_GC_IsTracked(object)) {
+        mg_traverse(object, mg_gather, state);
     }
     else if (PyTuple_CheckExact(object)) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) {
             PyObject *item = PyTuple_GET_ITEM(object, i);
-            if (item != NULL && mg_gather(item, w->state)) {
+            if (item != NULL && mg_gather(item, state)) {
                 break;
             }
         }
@@ -114,16 +113,37 @@ collect_children(weigher *w, PyObject *object)
         PyObject *key, *value;
         Py_ssize_t place = 0;
         while (PyDict_Next(object, &place, &key, &value)) {
-            if (mg_gather(key, w->state) || mg_gather(value, w->state)) {
+            if (mg_gather(key, state) || mg_gather(value, state)) {
                 break;
             }
         }
     }
-    if (keep_gathered(w->state) != 0 || w->state->out_of_memory) {
-        return -1;
+}
+
+/* The references of an object, valid until the next call.  NULL: no memory. */
+static PyObject **
+children_of(weigher *w, PyObject *object, size_t *count)
+{
+    mg_state *state = w->state;
+    PyObject **children = state->gathered;
+    state->children.count = 0;
+    visit_children(w, object);
+    if (MG_UNLIKELY(state->children.count != 0)) {
+        keep_gathered(state);
+        children = MG_ITEMS(PyObject *, &state->children);
+        *count = state->children.count;
     }
-    drop_borrowed(w, Py_TYPE(object));
-    return 0;
+    else {
+        *count = mg_gathered_count(state);
+    }
+    state->gathered_end = state->gathered;
+    if (MG_UNLIKELY(state->out_of_memory)) {
+        return NULL;
+    }
+    if (mg_has_borrowed_stack(Py_TYPE(object))) {
+        *count = drop_borrowed(children, *count);
+    }
+    return children;
 }
 
 static int
@@ -141,7 +161,7 @@ can_be_retained(const weigher *w, PyObject *object, uint32_t handle)
 static int
 has_references(PyObject *object)
 {
-    return PyObject_IS_GC(object) &&
+    return mg_is_gc(object) &&
            (PyObject_GC_IsTracked(object) || PyTuple_CheckExact(object) ||
             PyDict_CheckExact(object));
 }
@@ -208,23 +228,51 @@ begin_expansion(weigher *w, uint32_t node)
            mg_push_u64(&w->edge_start, w->edges.count) < 0 ? -1 : 0;
 }
 
+/* Where in the same cycle a child is.  Most cycles have a handful of members,
+   and comparing with each costs less than a look-up. */
+static uint32_t
+place_in_small_cycle(PyObject *const *members, uint32_t size, PyObject *child)
+{
+    for (uint32_t i = 0; i < size; i++) {
+        if (members[i] == child) {
+            return i;
+        }
+    }
+    return NOWHERE;
+}
+
 static int
-expand_member(weigher *w, uint32_t cycle, size_t position)
+expand_member(weigher *w, uint32_t cycle, uint32_t position)
 {
     mg_answer *answer = w->state->answer;
-    PyObject *member = MG_ITEMS(PyObject *, &answer->members)[position];
+    const uint32_t *start = MG_ITEMS(uint32_t, &answer->cycle_start) + cycle;
+    PyObject **members = MG_ITEMS(PyObject *, &answer->members) + start[0];
+    uint32_t size = start[1] - start[0];
+    PyObject *member = members[position - start[0]];
     mg_cycle *facts = &answer->cycles[cycle];
-    if (mg_push_u64(&answer->edge_start, answer->edge_target.count) < 0 ||
-        collect_children(w, member) < 0) {
+    size_t count;
+    PyObject **children = children_of(w, member, &count);
+    if (children == NULL ||
+        mg_push_u64(&answer->edge_start, answer->edge_target.count) < 0) {
         return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        MG_PREFETCH(children[i]);
+    }
+    if (position + LOOK_AHEAD < w->member_count) {
+        MG_PREFETCH(members[position - start[0] + LOOK_AHEAD]);
     }
     facts->shallow_bytes += mg_shallow_bytes(member);
     facts->outside_references += mg_is_immortal(member)
         ? 1 : mg_reference_count(member);
-    for (size_t i = 0; i < w->state->children.count; i++) {
-        uint32_t node, target;
-        PyObject *child = MG_ITEMS(PyObject *, &w->state->children)[i];
-        if (node_of(w, 1 + cycle, child, &node, &target) < 0) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t node = 1 + cycle;
+        uint32_t target = size > SMALL_CYCLE
+            ? NOWHERE : place_in_small_cycle(members, size, children[i]);
+        if (target != NOWHERE) {
+            target += start[0];
+        }
+        else if (node_of(w, node, children[i], &node, &target) < 0) {
             return -1;
         }
         if (node == 1 + cycle) {
@@ -255,7 +303,7 @@ expand_cycles(weigher *w)
         if (begin_expansion(w, 1 + cycle) < 0) {
             return -1;
         }
-        for (size_t p = start[cycle]; p < start[cycle + 1]; p++) {
+        for (uint32_t p = start[cycle]; p < start[cycle + 1]; p++) {
             if (expand_member(w, cycle, p) < 0) {
                 return -1;
             }
@@ -288,13 +336,14 @@ expand_retained(weigher *w)
             continue;
         }
         found[node] = 0;    /* once only; `missing` is counted afresh later */
-        if (begin_expansion(w, node) < 0 || collect_children(w, object) < 0) {
+        size_t count;
+        PyObject **children = children_of(w, object, &count);
+        if (children == NULL || begin_expansion(w, node) < 0) {
             return -1;
         }
-        for (size_t i = 0; i < w->state->children.count; i++) {
+        for (size_t i = 0; i < count; i++) {
             uint32_t child, position;
-            PyObject *pointer = MG_ITEMS(PyObject *, &w->state->children)[i];
-            if (node_of(w, node, pointer, &child, &position) < 0 ||
+            if (node_of(w, node, children[i], &child, &position) < 0 ||
                 (child != NOWHERE && add_edge(w, child) < 0)) {
                 return -1;
             }

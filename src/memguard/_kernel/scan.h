@@ -134,7 +134,7 @@ typedef struct mg_state {
     PyTypeObject *plain_type;       /* last type seen that is not a module's */
     PyObject *ignored;              /* references to it are cut */
     mg_vector candidates;           /* references not yet followed */
-    mg_vector children;             /* PyObject *: of the object being weighed */
+    mg_vector children;             /* PyObject *: see owned.c */
 } mg_state;
 
 /* Nonzero when the pass must end: no memory, or the budget is spent. */

@@ -38,7 +38,8 @@ body_bytes(PyObject *object, PyTypeObject *type)
     if (PyDict_Check(object)) {
         return bytes + mg_dict_table_bytes(object);
     }
-    if (PyAnySet_Check(object)) {
+    /* The first condition spares most objects a walk over their bases. */
+    if (bytes >= (Py_ssize_t)sizeof(PySetObject) && PyAnySet_Check(object)) {
         PySetObject *set = (PySetObject *)object;
         return set->table == set->smalltable
             ? bytes
@@ -65,6 +66,10 @@ size_t
 mg_shallow_bytes(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyLong_Type) {
+        return (size_t)(type->tp_basicsize +
+                        type->tp_itemsize * mg_int_digit_count(object));
+    }
     return (size_t)(body_bytes(object, type) +
-                    (PyObject_IS_GC(object) ? mg_preheader_bytes(type) : 0));
+                    (mg_is_gc(object) ? mg_preheader_bytes(type) : 0));
 }
