@@ -12,7 +12,11 @@ See also: ``docs/design.md``, "The scan".
 cimport cython
 from cpython.ref cimport PyObject, PyTypeObject, Py_INCREF
 from cpython.exc cimport PyErr_Occurred, PyErr_Clear
+from cpython cimport array
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+import array as _array
 
 
 cdef extern from "_kernel/memory.h":
@@ -40,6 +44,17 @@ cdef extern from "_kernel/build.h":
     const bint MG_TRACED
     const bint MG_ASSERTIONS
     const char *MG_COMPILER
+
+
+cdef extern from "_kernel/names.h":
+    ctypedef int (*mg_name_visitor)(PyObject *name, PyObject *value, void *argument) except -1
+    PyObject *mg_instance_dict(PyObject *object)
+    int mg_for_each_inline_attribute(
+        PyObject *object, mg_name_visitor visit, void *argument
+    ) except -1
+    int mg_for_each_variable(
+        PyObject *object, mg_name_visitor visit, void *argument
+    ) except -1
 
 
 cdef extern from "_kernel/scan.h":
@@ -119,6 +134,7 @@ CUT_TYPES = MG_CUT_TYPES
 CUT_INSTANCE_TYPES = MG_CUT_INSTANCE_TYPES
 
 
+cdef array.array _uint32_template = _array.array("I")
 cdef double _clock_step_seconds = 0.0
 cdef double _stepped_clock_seconds = 0.0
 
@@ -297,6 +313,49 @@ cdef class HeapGraph:
                 edges.append((p - first, target[e] - first))
         return edges
 
+    def shortest_loop(self, size_t cycle, uint32_t start):
+        """Find a shortest way from one member back to itself.
+
+        Returns:
+            Positions in the order of the references, beginning with *start*;
+            a self-loop is [start].
+
+        Cost:
+            O(members + references of the cycle).
+        """
+        self._checked_cycle(cycle)
+        cdef uint32_t first = self._first(cycle)
+        cdef uint32_t size = self._first(cycle + 1) - first
+        cdef uint64_t *edge_start = <uint64_t *> self._answer.edge_start.items
+        cdef uint32_t *target = <uint32_t *> self._answer.edge_target.items
+        cdef uint32_t head = 0
+        cdef uint32_t tail = 1
+        cdef uint32_t node, child
+        cdef uint64_t e
+        if start >= size:
+            raise IndexError(f"member {start} of {size}")
+        cdef array.array queue = array.clone(_uint32_template, size, False)
+        cdef array.array parent = array.clone(_uint32_template, size, False)
+        memset(parent.data.as_voidptr, 0xFF, size * sizeof(uint32_t))
+        queue.data.as_uints[0] = start
+        while head < tail:
+            node = queue.data.as_uints[head]
+            head += 1
+            for e in range(edge_start[first + node], edge_start[first + node + 1]):
+                child = target[e] - first
+                if child == start:
+                    loop = [node]
+                    while node != start:
+                        node = parent.data.as_uints[node]
+                        loop.append(node)
+                    loop.reverse()
+                    return loop
+                if parent.data.as_uints[child] == 0xFFFFFFFF:
+                    parent.data.as_uints[child] = node
+                    queue.data.as_uints[tail] = child
+                    tail += 1
+        return []
+
     def shape_facts(self, size_t shape):
         cdef mg_shape *facts = self._checked_shape(shape)
         return (
@@ -405,6 +464,37 @@ cdef extern from *:
     }
     """
     PyObject **_tuple_items "mg_tuple_items" (tuple items)
+
+
+cdef int _append_pair(PyObject *name, PyObject *value, void *pairs) except -1:
+    (<list> pairs).append((<object> name, <object> value))
+    return 0
+
+
+def instance_dict(obj):
+    """Give the attribute dict of an instance, or None while it has none.
+
+    Unlike ``obj.__dict__`` this neither makes the dict nor runs any code.
+    """
+    cdef PyObject *found = mg_instance_dict(<PyObject *> obj)
+    return None if found == NULL else <object> found
+
+
+def inline_attributes(obj):
+    """List (name, value) of the attributes that an instance keeps without a dict."""
+    pairs = []
+    mg_for_each_inline_attribute(<PyObject *> obj, _append_pair, <void *> pairs)
+    return pairs
+
+
+def frame_variables(obj):
+    """List (name, value) of a suspended generator's, coroutine's or frame's variables.
+
+    Empty while it runs, for other objects, and on Python 3.14 and later.
+    """
+    pairs = []
+    mg_for_each_variable(<PyObject *> obj, _append_pair, <void *> pairs)
+    return pairs
 
 
 def build_info():

@@ -1,4 +1,4 @@
-/* The only file that sees CPython's internal headers. */
+/* With names.c the only file that sees CPython's internal headers. */
 #ifndef Py_BUILD_CORE
 #define Py_BUILD_CORE 1
 #endif
@@ -152,6 +152,34 @@ mg_dict_table_bytes(PyObject *object)
                                            : sizeof(PyDictUnicodeEntry));
     }
     return bytes;
+}
+
+static PyCodeObject *
+code_of(PyObject *object)
+{
+    PyCodeObject *code = NULL;
+    if (PyFrame_Check(object)) {
+        code = PyFrame_GetCode((PyFrameObject *)object);
+    }
+    else if (PyGen_Check(object) || PyCoro_CheckExact(object) ||
+             PyAsyncGen_CheckExact(object)) {
+#if PY_VERSION_HEX >= 0x030c0000
+        code = PyGen_GetCode((PyGenObject *)object);
+#else
+        code = (PyCodeObject *)Py_NewRef(((PyGenObject *)object)->gi_code);
+#endif
+    }
+    Py_XDECREF(code);   /* the frame keeps it */
+    return code;
+}
+
+Py_ssize_t
+mg_frame_bytes(PyObject *object)
+{
+    PyCodeObject *code = code_of(object);
+    return code == NULL ? 0
+        : ((Py_ssize_t)code->co_nlocalsplus + code->co_stacksize) *
+              (Py_ssize_t)sizeof(PyObject *);
 }
 
 /* Zero occupies one digit from 3.12 on. */

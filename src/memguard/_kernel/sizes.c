@@ -55,11 +55,11 @@ body_bytes(PyObject *object, PyTypeObject *type)
     if (PyLong_Check(object)) {
         return bytes + type->tp_itemsize * mg_int_digit_count(object);
     }
-    if (type->tp_itemsize > 0 && !PyType_Check(object)) {
-        Py_ssize_t items = Py_SIZE(object);
-        bytes += type->tp_itemsize * (items < 0 ? -items : items);
+    if (PyTuple_Check(object) || PyBytes_Check(object)) {
+        return bytes + type->tp_itemsize * Py_SIZE(object);
     }
-    return bytes;
+    /* Other types with items keep their count wherever they like. */
+    return bytes + mg_frame_bytes(object);
 }
 
 size_t

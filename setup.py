@@ -1,0 +1,44 @@
+"""Build of the native core; everything else is in pyproject.toml.
+
+MEMGUARD_BUILD chooses how: "release" (default), "debug" (assertions, no
+optimisation) or "sanitize" (AddressSanitizer and UndefinedBehaviorSanitizer).
+Flags are set here and never through CFLAGS, which would drop Python's own.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+KERNEL = Path("src/memguard/_kernel")
+UNIX_FLAGS = {
+    "release": ["-O3", "-g1", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    "debug": ["-O0", "-g", "-UNDEBUG"],
+    "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"],
+}
+WINDOWS_FLAGS = {"release": ["/O2"], "debug": ["/Od"], "sanitize": ["/fsanitize=address"]}
+
+build = os.environ.get("MEMGUARD_BUILD", "release")
+if build not in UNIX_FLAGS:
+    raise SystemExit(f"MEMGUARD_BUILD is {build!r}; use one of {', '.join(UNIX_FLAGS)}")
+flags = (WINDOWS_FLAGS if sys.platform == "win32" else UNIX_FLAGS)[build]
+macros = [("MG_BUILD_OPTIMISED", "1")] if build == "release" else []
+
+core = Extension(
+    "memguard._core",
+    sources=["src/memguard/_core.pyx", *sorted(str(path) for path in KERNEL.glob("*.c"))],
+    depends=sorted(str(path) for path in KERNEL.glob("*.h")),
+    include_dirs=["src/memguard"],
+    define_macros=macros,
+    extra_compile_args=flags,
+    extra_link_args=["-fsanitize=address,undefined"]
+    if build == "sanitize" and sys.platform != "win32"
+    else [],
+)
+
+setup(
+    ext_modules=cythonize([core], build_dir="build/cython", language_level=3),
+    exclude_package_data={"memguard": ["*.c", "*.h", "*.pyx", "_kernel/*"]},
+)

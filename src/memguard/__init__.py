@@ -1,0 +1,43 @@
+"""memguard finds every reference cycle of a live process, without collecting.
+
+``scan()`` answers at about the price of one ``gc.collect()``: what the
+collector would free now, or what will need it once dropped, grouped by shape.
+"""
+
+from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
+from importlib.metadata import version as _version
+
+from memguard.errors import (
+    LimitOutOfRangeError,
+    MemguardError,
+    ReportReleasedError,
+    UnknownOptionError,
+    UnsupportedPythonError,
+)
+from memguard.heap.cuts import DEFAULT_CUTS, Cut
+from memguard.heap.report import ScanReport
+from memguard.heap.scan import detect_circular_references, scan, scan_created
+from memguard.heap.shapes import Cycle, Edge, Shape
+
+try:
+    __version__ = _version("pymemguard")
+except _PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "DEFAULT_CUTS",
+    "Cut",
+    "Cycle",
+    "Edge",
+    "LimitOutOfRangeError",
+    "MemguardError",
+    "ReportReleasedError",
+    "ScanReport",
+    "Shape",
+    "UnknownOptionError",
+    "UnsupportedPythonError",
+    "__version__",
+    "detect_circular_references",
+    "scan",
+    "scan_created",
+]

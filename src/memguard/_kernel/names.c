@@ -1,0 +1,169 @@
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1
+#endif
+#include "names.h"
+
+#include "internal/pycore_dict.h"
+#include "internal/pycore_object.h"
+#if MG_FRAME_ROOTS
+#include "internal/pycore_frame.h"
+#include "internal/pycore_code.h"
+#endif
+
+/* A dict that is not managed by the interpreter lies at an offset of the type,
+   counted from the end for types of variable size. */
+static PyObject *
+dict_at_offset(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    Py_ssize_t offset = type->tp_dictoffset;
+    if (offset < 0) {
+        Py_ssize_t items = Py_SIZE(object);
+        size_t bytes = _PyObject_VAR_SIZE(type, items < 0 ? -items : items);
+        offset += (Py_ssize_t)bytes;
+    }
+    return offset > 0 ? *(PyObject **)((char *)object + offset) : NULL;
+}
+
+#if PY_VERSION_HEX >= 0x030d0000
+
+static PyDictValues *
+inline_values(PyObject *object)
+{
+    if (!PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_INLINE_VALUES)) {
+        return NULL;
+    }
+    PyDictValues *values = _PyObject_InlineValues(object);
+    return values->valid ? values : NULL;
+}
+
+static PyObject *
+managed_dict(PyObject *object)
+{
+    return (PyObject *)_PyObject_GetManagedDict(object);
+}
+
+#elif PY_VERSION_HEX >= 0x030c0000
+
+static PyDictValues *
+inline_values(PyObject *object)
+{
+    PyDictOrValues either = *_PyObject_DictOrValuesPointer(object);
+    return _PyDictOrValues_IsValues(either)
+        ? _PyDictOrValues_GetValues(either) : NULL;
+}
+
+static PyObject *
+managed_dict(PyObject *object)
+{
+    PyDictOrValues either = *_PyObject_DictOrValuesPointer(object);
+    return _PyDictOrValues_IsValues(either) ? NULL
+                                            : _PyDictOrValues_GetDict(either);
+}
+
+#else
+
+static PyDictValues *
+inline_values(PyObject *object)
+{
+    return *_PyObject_ValuesPointer(object);
+}
+
+static PyObject *
+managed_dict(PyObject *object)
+{
+    return *_PyObject_ManagedDictPointer(object);
+}
+
+#endif
+
+PyObject *
+mg_instance_dict(PyObject *object)
+{
+    return PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_MANAGED_DICT)
+        ? managed_dict(object) : dict_at_offset(object);
+}
+
+int
+mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
+                             void *argument)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (!PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        return 0;
+    }
+    PyDictValues *values = inline_values(object);
+    PyDictKeysObject *keys = ((PyHeapTypeObject *)type)->ht_cached_keys;
+    if (values == NULL || keys == NULL || !DK_IS_UNICODE(keys)) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < keys->dk_nentries; i++) {
+        PyObject *name = DK_UNICODE_ENTRIES(keys)[i].me_key;
+        PyObject *value = values->values[i];
+        if (name != NULL && value != NULL) {
+            int result = visit(name, value, argument);
+            if (result != 0) {
+                return result;
+            }
+        }
+    }
+    return 0;
+}
+
+#if MG_FRAME_ROOTS
+
+static _PyInterpreterFrame *
+frame_of(PyObject *object)
+{
+    if (PyFrame_Check(object)) {
+        _PyInterpreterFrame *frame = ((PyFrameObject *)object)->f_frame;
+        return frame->owner == FRAME_OWNED_BY_FRAME_OBJECT ? frame : NULL;
+    }
+    if (PyGen_Check(object) || PyCoro_CheckExact(object) ||
+        PyAsyncGen_CheckExact(object)) {
+        PyGenObject *generator = (PyGenObject *)object;
+        return generator->gi_frame_state < FRAME_EXECUTING
+            ? (_PyInterpreterFrame *)generator->gi_iframe : NULL;
+    }
+    return NULL;
+}
+
+int
+mg_for_each_variable(PyObject *object, mg_name_visitor visit, void *argument)
+{
+    _PyInterpreterFrame *frame = frame_of(object);
+    if (frame == NULL) {
+        return 0;
+    }
+#if PY_VERSION_HEX >= 0x030d0000
+    if (!PyCode_Check(frame->f_executable)) {
+        return 0;
+    }
+    PyCodeObject *code = (PyCodeObject *)frame->f_executable;
+#else
+    PyCodeObject *code = frame->f_code;
+#endif
+    for (int i = 0; i < code->co_nlocalsplus; i++) {
+        if (frame->localsplus[i] != NULL) {
+            int result = visit(PyTuple_GET_ITEM(code->co_localsplusnames, i),
+                               frame->localsplus[i], argument);
+            if (result != 0) {
+                return result;
+            }
+        }
+    }
+    return 0;
+}
+
+#else
+
+int
+mg_for_each_variable(PyObject *object, mg_name_visitor visit, void *argument)
+{
+    (void)object;
+    (void)visit;
+    (void)argument;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* Names of references, read from the structs that hold them.
+ *
+ * Asking Python for them would change the program: `obj.__dict__` makes a
+ * dict that was not there, `frame.f_locals` likewise, and attribute access
+ * can run anything.
+ */
+#ifndef MG_NAMES_H
+#define MG_NAMES_H
+
+#include "compat.h"
+
+/* 0 goes on, anything else stops and is returned. */
+typedef int (*mg_name_visitor)(PyObject *name, PyObject *value, void *argument);
+
+/* The dict of an instance if it exists by now; NULL: none.  Borrowed. */
+PyObject *mg_instance_dict(PyObject *object);
+
+/* Attributes that an instance keeps without a dict. */
+int mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
+                                 void *argument);
+
+/* Variables of a suspended generator, coroutine or asynchronous generator, or
+   of a frame object that outlived its call.  None on 3.14 and later. */
+int mg_for_each_variable(PyObject *object, mg_name_visitor visit,
+                         void *argument);
+
+#endif

@@ -1,0 +1,79 @@
+"""Errors that memguard raises.
+
+Covers: what was given or measured, the limit, and what to do, as fields and
+as one sentence.
+Does not cover: errors of the program that memguard looks at; they pass
+unchanged.
+"""
+
+from collections.abc import Iterable
+
+
+class MemguardError(Exception):
+    """Base of every error of memguard."""
+
+
+class UnknownOptionError(MemguardError, ValueError):
+    """An argument has a value that does not exist.
+
+    Attributes:
+        option: Name of the argument.
+        value: What was given.
+        choices: What may be given.
+    """
+
+    def __init__(self, option: str, value: object, choices: Iterable[str]) -> None:
+        self.option = option
+        self.value = value
+        self.choices = tuple(choices)
+        super().__init__(option, value, self.choices)
+
+    def __str__(self) -> str:
+        known = ", ".join(repr(choice) for choice in self.choices)
+        return f"{self.option} is {self.value!r}; use one of {known}"
+
+
+class LimitOutOfRangeError(MemguardError, ValueError):
+    """A limit is outside the range in which it means something.
+
+    Attributes:
+        option: Name of the argument.
+        value: What was given.
+        allowed: The range, and what to give for no limit.
+    """
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        self.option = option
+        self.value = value
+        self.allowed = allowed
+        super().__init__(option, value, allowed)
+
+    def __str__(self) -> str:
+        return f"{self.option} is {self.value!r}; it must be {self.allowed}"
+
+
+class ReportReleasedError(MemguardError, RuntimeError):
+    """The objects of a released report were asked for."""
+
+    def __str__(self) -> str:
+        return (
+            "the report was released and no longer holds its objects;"
+            " read report.objects(cycle) before release() or the end of the with block"
+        )
+
+
+class UnsupportedPythonError(MemguardError, RuntimeError):
+    """This build of Python cannot be scanned.
+
+    Attributes:
+        python: Version and build.
+        remedy: What to use instead.
+    """
+
+    def __init__(self, python: str, remedy: str) -> None:
+        self.python = python
+        self.remedy = remedy
+        super().__init__(python, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.python} cannot be scanned: {self.remedy}"

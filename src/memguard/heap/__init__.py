@@ -1,0 +1,1 @@
+"""What is in memory: scans, and reports that a person can read."""

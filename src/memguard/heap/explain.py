@@ -1,0 +1,167 @@
+"""Name a reference: which attribute, slot, item, variable or field it is.
+
+Covers: one reference from one object to another, both alive.
+Does not cover: which references there are (the native scanner), nor whole
+paths (``shapes``).
+
+Nothing here runs code of the program or leaves a trace in it: structs are read
+natively, slots and fields through C descriptors, containers through the
+methods of the built-in class itself, and comparison is by identity.
+"""
+
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from memguard import _core
+from memguard.heap.names import bases_of, namespace_of, short_name, type_name
+
+_Namer = Callable[[Any, object], str | None]
+
+# Fields of C types that are plain reads. The other computed attributes of
+# those types make objects when they are read, so they are not in this list.
+_FIELDS: dict[type, tuple[str, ...]] = {
+    types.FunctionType: ("__defaults__", "__kwdefaults__"),
+    types.CellType: ("cell_contents",),
+    BaseException: ("__traceback__", "__context__", "__cause__", "args"),
+    types.GeneratorType: ("gi_yieldfrom",),
+    types.CoroutineType: ("cr_await",),
+    types.AsyncGeneratorType: ("ag_await",),
+    type: ("__mro__", "__bases__"),
+}
+
+# The same for types that live in modules which need not be imported.
+_FIELDS_BY_NAME: dict[str, tuple[str, ...]] = {
+    "_asyncio.Future": ("_exception", "_loop"),
+    "_asyncio.Task": ("_coro", "_fut_waiter", "_exception", "_loop"),
+}
+
+
+def _index(items: Iterator[object], target: object) -> str | None:
+    for position, item in enumerate(items):
+        if item is target:
+            return f"[{position}]"
+    return None
+
+
+def _dict_item(source: dict[Any, Any], target: object) -> str | None:
+    # A key or a value of a dict is data of the program and never shown; its
+    # type is. A dict that serves as a namespace is handled in `shapes`.
+    for key, value in dict.items(source):
+        if value is target:
+            return f"[{short_name(type_name(type(key)))}]"
+        if key is target:
+            return "[key]"
+    return None
+
+
+def _element(source: object, target: object) -> str | None:  # noqa: ARG001
+    return "{element}"
+
+
+def _list_item(source: list[Any], target: object) -> str | None:
+    return _index(list.__iter__(source), target)
+
+
+def _tuple_item(source: tuple[Any, ...], target: object) -> str | None:
+    return _index(tuple.__iter__(source), target)
+
+
+def _deque_item(source: deque[Any], target: object) -> str | None:
+    return _index(deque.__iter__(source), target)
+
+
+_CONTAINERS: tuple[tuple[type, _Namer], ...] = (
+    (dict, _dict_item),
+    (list, _list_item),
+    (tuple, _tuple_item),
+    (set, _element),
+    (frozenset, _element),
+    (deque, _deque_item),
+)
+
+
+def _namespace(source: object, target: object) -> str | None:
+    for name, value in _core.inline_attributes(source):
+        if value is target:
+            return f".{name}"
+    if target is not None and _core.instance_dict(source) is target:
+        return ".__dict__"
+    return None
+
+
+def _variable(source: object, target: object) -> str | None:
+    for name, value in _core.frame_variables(source):
+        if value is target:
+            return f".<local {name}>"
+    return None
+
+
+def _field(source: object, target: object) -> str | None:
+    """Look through slots and C fields, which plain descriptors read."""
+    if type(source) is type(target) is types.FrameType:
+        return ".f_back"
+    for cls in bases_of(type(source)):
+        for name, member in namespace_of(cls).items():
+            if type(member) is types.MemberDescriptorType and _reads(member, source, target):
+                return f".{name}"
+        for name in _FIELDS.get(cls, ()) or _FIELDS_BY_NAME.get(type_name(cls), ()):
+            if _reads(namespace_of(cls).get(name), source, target):
+                return f".{name}"
+    return None
+
+
+def _reads(descriptor: Any, source: object, target: object) -> bool:
+    try:
+        return descriptor.__get__(source, type(source)) is target
+    except (AttributeError, ValueError, RuntimeError):
+        return False  # an empty slot, an empty cell, a cleared frame
+
+
+def _class_part(source: object, target: object) -> str | None:
+    if not _is_instance(source, type):
+        return ".__class__" if target is type(source) else None
+    assert isinstance(source, type)
+    for name, value in namespace_of(source).items():
+        if value is target:
+            return f".{name}"
+    if type(target) is dict:
+        return ".__dict__"
+    return None
+
+
+def _is_instance(source: object, cls: type) -> bool:
+    return cls in bases_of(type(source))
+
+
+def name_reference(source: object, target: object) -> str:
+    """Name the reference from one object to another.
+
+    Returns:
+        ``.name`` for an attribute, slot or C field, ``.<local name>`` for a
+        variable of a suspended frame, ``[0]`` for an index, ``[str]`` for a
+        dict entry by the type of its key, ``{element}`` for a set; ``.<field
+        of T>`` where a C type keeps it in a place without a name.
+    """
+    for cls, namer in _CONTAINERS:
+        if _is_instance(source, cls):
+            found = namer(source, target)
+            if found is not None:
+                return found
+    for look in (_namespace, _variable, _field, _class_part):
+        found = look(source, target)
+        if found is not None:
+            return found
+    return f".<field of {short_name(type_name(type(source)))}>"
+
+
+def closure_variable(function: object, cell: object) -> str | None:
+    """Name the closure variable that a cell of a function is."""
+    if type(function) is not types.FunctionType:
+        return None
+    for name, own in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        if own is cell:
+            return name
+    return None
+

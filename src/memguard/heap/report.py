@@ -1,0 +1,215 @@
+"""The report of a scan.
+
+Covers: what was found, as values that a program can use; rendering is in
+``render``.
+Does not cover: finding it (``scan``).
+See also: ``shapes`` for cycles and their shapes.
+"""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal
+
+from memguard._core import HeapGraph
+from memguard.errors import ReportReleasedError
+from memguard.heap.cuts import Cut
+from memguard.heap.names import bases_of, count_by_name, type_name
+from memguard.heap.shapes import Cycle, Shape, cycle_of, shape_of
+
+SHAPES_NAMED_AT_ONCE = 64
+"""Shapes whose references are named within the scan; others when looked at [count]."""
+
+Kind = Literal["garbage", "live", "created"]
+
+
+class ScanReport:
+    """What one scan found.
+
+    Holds a reference to every member of every cycle, so that they can be
+    looked at. Later scans see through these references; the collector does
+    not: garbage stays until the report is dropped, released, or its ``with``
+    block ends. Counts, names and ids stay readable after that.
+
+    Attributes:
+        kind: "garbage", "live", or "created" from `scan_created`.
+        complete: False when a limit ended the scan early; then everything
+            reported is true and some may be missing.
+        stopped_by: The limit, "max_objects" or "budget_seconds"; else "".
+        object_count: Objects looked at.
+        edge_count: References that their types reported.
+        duration_seconds: The native scan; everything stood still for so long [s].
+        side_table_bytes: Native memory at its largest, freed since [bytes].
+        cuts: References left out of live cycles.
+        suspect_count: Objects whose reference counts contradict what their
+            types report; they count as alive.
+        unreachable_count: Objects that the collector would free now: members
+            of garbage cycles and what only they hold.
+
+    Thread-safety: any thread; values never change.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        graphs: tuple[HeapGraph, ...],
+        cuts: frozenset[Cut],
+        *,
+        explain: bool,
+        keeps_type: Callable[[Mapping[type, int]], bool] | None = None,
+        is_new: Callable[[HeapGraph, int], bool] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.cuts = cuts
+        self._graphs = graphs
+        self._explain = explain
+        self._is_new = is_new
+        self._shapes: tuple[Shape, ...] | None = None
+        self._cycles: tuple[Cycle, ...] | None = None
+        self.complete = all(graph.complete for graph in graphs)
+        self.stopped_by = next((graph.stopped_by for graph in graphs if not graph.complete), "")
+        self.object_count = max(graph.object_count for graph in graphs)
+        self.edge_count = max(graph.edge_count for graph in graphs)
+        self.duration_seconds = sum(graph.duration_seconds for graph in graphs)
+        self.side_table_bytes = max(graph.side_table_bytes for graph in graphs)
+        self.suspect_count = max(graph.suspect_count for graph in graphs)
+        self.unreachable_count = graphs[0].unreachable_count
+        self._unreachable_types = graphs[0].unreachable_types
+        self._numbers = self._select(keeps_type)
+        if explain and len(self._numbers) <= SHAPES_NAMED_AT_ONCE:
+            self._shapes = self._describe_shapes()
+
+    def _select(
+        self, keeps_type: Callable[[Mapping[type, int]], bool] | None
+    ) -> list[tuple[HeapGraph, int]]:
+        """Choose shapes by type; all cycles of a shape have the same types."""
+        chosen = []
+        for graph in self._graphs:
+            for number in range(graph.shape_count):
+                if keeps_type is None or keeps_type(
+                    graph.cycle_types(graph.shape_facts(number)[4])
+                ):
+                    chosen.append((graph, number))
+        return chosen
+
+    def _describe_shapes(self) -> tuple[Shape, ...]:
+        shapes = [shape_of(graph, number, named=self._explain) for graph, number in self._numbers]
+        if self._is_new is not None:
+            shapes = self._only_new(shapes)
+        return tuple(sorted(shapes, key=lambda shape: (-shape.object_count, shape.path)))
+
+    def _only_new(self, shapes: list[Shape]) -> list[Shape]:
+        assert self._is_new is not None
+        kept = []
+        for shape, (graph, number) in zip(shapes, self._numbers, strict=True):
+            indexes = [i for i in graph.shape_cycles(number) if self._is_new(graph, i)]
+            if indexes:
+                kept.append(shape.narrowed_to(indexes))
+        return kept
+
+    @property
+    def unreachable_types(self) -> Mapping[str, int]:
+        """Count of unreachable objects by type, "module.QualName", most first."""
+        return count_by_name(self._unreachable_types)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Kinds of cycles, those with most objects first."""
+        if self._shapes is None:
+            self._require_held()
+            self._shapes = self._describe_shapes()
+        return self._shapes
+
+    @property
+    def cycles(self) -> tuple[Cycle, ...]:
+        """Every cycle, shape by shape."""
+        if self._cycles is None:
+            self._cycles = tuple(
+                cycle_of(shape.graph, index, shape)
+                for shape in self.shapes
+                for index in shape.cycle_indexes()
+            )
+        return self._cycles
+
+    @property
+    def cycle_count(self) -> int:
+        """Cycles [count], without describing them."""
+        if self._is_new is not None:
+            return sum(shape.cycle_count for shape in self.shapes)
+        return sum(graph.shape_facts(number)[0] for graph, number in self._numbers)
+
+    def objects(self, cycle: Cycle) -> list[object]:
+        """Give the members of a cycle themselves, in the order of ``object_ids``.
+
+        Raises:
+            ReportReleasedError: The report no longer holds them.
+        """
+        self._require_held()
+        return cycle.shape.graph.cycle_objects(cycle.index)
+
+    def _require_held(self) -> None:
+        if any(graph.released for graph in self._graphs):
+            raise ReportReleasedError
+
+    def release(self) -> None:
+        """Drop the references to what was found; may be called again."""
+        if self._shapes is None and not any(graph.released for graph in self._graphs):
+            self._shapes = self._describe_shapes()
+        for graph in self._graphs:
+            graph.release()
+
+    def __enter__(self) -> "ScanReport":
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def to_text(self, *, width: int = 100, most_shapes: int = 20) -> str:
+        """Write the report for people: a verdict, then a table of shapes."""
+        from memguard.heap.render.text import render_text
+
+        return render_text(self, width=width, most_shapes=most_shapes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as plain values: counts, and names of types and attributes."""
+        from memguard.heap.render.plain import render_dict
+
+        return render_dict(self)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Write `to_dict` as JSON."""
+        import json
+
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return (
+            f"<ScanReport {self.kind}: {self.cycle_count} cycles,"
+            f" {self.object_count} objects looked at>"
+        )
+
+
+def keeps_any_of(wanted: tuple[type | str, ...]) -> Callable[[Mapping[type, int]], bool]:
+    """Make a filter: does a cycle have an instance of one of these classes?
+
+    Subclasses count. A class is told by its own method resolution order, not
+    by ``__subclasscheck__``; a name by "module.QualName".
+    """
+    classes = {item for item in wanted if not isinstance(item, str)}
+    names = {item for item in wanted if isinstance(item, str)}
+
+    def keeps(counts: Mapping[type, int]) -> bool:
+        return any(
+            base in classes or (names and type_name(base) in names)
+            for cls in counts
+            for base in bases_of(cls)
+        )
+
+    return keeps

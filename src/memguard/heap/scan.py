@@ -1,0 +1,222 @@
+"""Look for cycles.
+
+Covers: checking what was asked, the native scan, the report.
+Does not cover: the scan itself (``_core``), reading a report (``report``).
+"""
+
+import gc
+import platform
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, get_args
+
+from memguard import _core
+from memguard.errors import LimitOutOfRangeError, UnknownOptionError, UnsupportedPythonError
+from memguard.heap.cuts import DEFAULT_CUTS, Cut, flags_of, parse_cuts
+from memguard.heap.report import ScanReport, keeps_any_of
+
+ScanKind = Literal["garbage", "live"]
+
+
+def scan(
+    kind: ScanKind = "garbage",
+    *,
+    types: Iterable[type | str] | None = None,
+    roots: Iterable[object] | None = None,
+    cuts: Iterable[str] = DEFAULT_CUTS,
+    max_objects: int | None = None,
+    budget_seconds: float | None = None,
+    explain: bool = True,
+) -> ScanReport:
+    """Find the reference cycles of this process.
+
+    "garbage" is exact: what the collector would free now, found without
+    collecting, finalizing or breaking a weak reference. "live" is what will
+    need the collector once dropped, after the cuts that the report lists.
+
+    Args:
+        kind: Which cycles to look for.
+        types: Report only cycles with an instance of one of these classes,
+            subclasses included; or names, "module.QualName". Counts of
+            objects and of what is unreachable are not affected.
+        roots: Look only at what these objects reach, bounded by the cuts, at
+            a cost that depends on that alone. What they reach is alive as
+            long as they are, so this goes with kind="live"; with "garbage"
+            it answers what would be free if *roots* held the last reference.
+        cuts: References that a live cycle may not use, members of `Cut`; ``()``
+            for none. Garbage needs no cuts and ignores them, unless *roots*
+            are given.
+        max_objects: Stop looking for further objects after so many [count,
+            >= 1]; the report is then marked ``complete=False``.
+        budget_seconds: Stop when so much time has passed [s, > 0]; marked
+            likewise.
+        explain: Name the references of one cycle of each shape.
+
+    Returns:
+        The cycles, grouped by shape, most objects first. It holds references
+        to their members until it is dropped or released.
+
+    Raises:
+        UnknownOptionError: *kind* or one of *cuts* does not exist.
+        LimitOutOfRangeError: *max_objects* or *budget_seconds* is too small.
+        TypeError: *types* or *roots* is not iterable, or holds what it may not.
+        MemoryError: No memory for the side tables; nothing was changed.
+        UnsupportedPythonError: A free-threaded build.
+
+    Cost:
+        O(objects + references); everything stands still meanwhile. See
+        ``docs/benchmarks.md`` for ratios to ``gc.collect()``.
+
+    Thread-safety:
+        Any thread; the call holds the GIL from start to end.
+
+    Source:
+        CPython ``Python/gc.c``, ``deduce_unreachable``; H. N. Gabow,
+        "Path-based depth-first search for strong and biconnected
+        components", 2000.
+    """
+    if kind not in get_args(ScanKind):
+        raise UnknownOptionError("kind", kind, get_args(ScanKind))
+    parsed = parse_cuts(cuts)
+    keeps_type = None if types is None else keeps_any_of(_checked_types(types))
+    extra_references = 1
+    if roots is not None and not isinstance(roots, tuple):
+        # The caller's list is one more holder that does not count.
+        extra_references += isinstance(roots, list | set | frozenset)
+        roots = tuple(roots)
+    graph = _native_scan(
+        kind,
+        flags_of(parsed),
+        roots,
+        _checked_max_objects(max_objects),
+        _checked_budget(budget_seconds),
+        root_references=extra_references,
+    )
+    uses_cuts = kind == "live" or roots is not None
+    return ScanReport(
+        kind,
+        (graph,),
+        parsed if uses_cuts else frozenset(),
+        explain=explain,
+        keeps_type=keeps_type,
+    )
+
+
+def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
+    """Run a function and report the cycles that exist after and did not before.
+
+    Automatic collection is off while it runs, so that cycles which it drops
+    are still there to be seen. Its result is dropped before the second look.
+
+    Args:
+        function: What to run.
+        *args: Its arguments.
+
+    Returns:
+        A report of kind "created": garbage that it left, and live cycles that
+        it added to the program. ``unreachable_count`` is what became
+        unreachable.
+
+    Raises:
+        Exception: Whatever *function* raises, after collection is switched
+            back as it was.
+
+    Cost:
+        Four scans of the heap, and the function.
+    """
+    flags = flags_of(DEFAULT_CUTS)
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        before = _native_scan("garbage", 0, None, 0, 0.0)
+        live_before = _native_scan("live", flags, None, 0, 0.0)
+        known = _member_ids(live_before)
+        function(*args)
+        # What was garbage before is held by `before`, which counts as a real
+        # holder here: so only new garbage is found.
+        garbage = _native_scan("garbage", 0, None, 0, 0.0, keep=before)
+        live = _native_scan("live", flags, None, 0, 0.0)
+        return ScanReport(
+            "created",
+            (garbage, live),
+            DEFAULT_CUTS,
+            explain=True,
+            is_new=lambda graph, index: (
+                graph is garbage or not known.issuperset(graph.cycle_ids(index))
+            ),
+        )
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def detect_circular_references() -> int:
+    """Count the circular references that are the program's own.
+
+    Returns:
+        Garbage cycles and live cycles [count], those of the standard library
+        and of memguard alone not counted.
+
+    Cost:
+        Two scans of the heap.
+    """
+    return sum(
+        shape.cycle_count
+        for kind in get_args(ScanKind)
+        for shape in scan(kind, explain=False).shapes
+        if not shape.is_library_only
+    )
+
+
+def _native_scan(
+    kind: str,
+    cut_flags: int,
+    roots: tuple[object, ...] | None,
+    max_objects: int,
+    budget_seconds: float,
+    **options: Any,
+) -> _core.HeapGraph:
+    if _core.build_info()["free_threaded"]:
+        raise UnsupportedPythonError(
+            f"Python {platform.python_version()} (free-threaded build)",
+            "its reference counts are deferred and cannot be read from outside;"
+            " use the default build of the same version",
+        )
+    return _core.scan_heap(kind, cut_flags, roots, max_objects, budget_seconds, **options)
+
+
+def _member_ids(graph: _core.HeapGraph) -> frozenset[int]:
+    return frozenset(
+        member for index in range(graph.cycle_count) for member in graph.cycle_ids(index)
+    )
+
+
+def _checked_types(types: Iterable[type | str]) -> tuple[type | str, ...]:
+    if isinstance(types, str | type):
+        types = (types,)
+    checked = tuple(types)
+    for item in checked:
+        if not isinstance(item, str | type):
+            raise TypeError(
+                f"types holds {type(item).__qualname__}; give classes or names 'module.QualName'"
+            )
+    return checked
+
+
+def _checked_max_objects(value: int | None) -> int:
+    if value is None:
+        return 0
+    if type(value) is not int or value < 1:
+        raise LimitOutOfRangeError(
+            "max_objects", value, "a whole number of at least 1, or None for no limit"
+        )
+    return value
+
+
+def _checked_budget(value: float | None) -> float:
+    if value is None:
+        return 0.0
+    if not isinstance(value, int | float) or not value > 0:
+        raise LimitOutOfRangeError(
+            "budget_seconds", value, "a number of seconds above 0, or None for no limit"
+        )
+    return float(value)

@@ -1,0 +1,300 @@
+"""Cycles, and the shapes that group them.
+
+Covers: the loop that stands for a shape: where it starts, how each step reads,
+and what of it is folded.
+Does not cover: naming one reference (``explain``), finding cycles (the native
+scanner).
+"""
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from memguard._core import HeapGraph
+from memguard.heap.explain import closure_variable, name_reference
+from memguard.heap.names import (
+    bases_of,
+    count_by_name,
+    is_library_file,
+    is_library_module,
+    module_of,
+    short_name,
+    type_name,
+)
+
+LONGEST_NAMED_LOOP = 24
+"""References of a loop that are named; the others are counted [count]."""
+
+_OWNERS_TRIED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One reference of a loop.
+
+    Attributes:
+        source: Type of the object that holds it, "module.QualName".
+        label: Its name, such as ".parent", "[0]" or ".__self__"; empty when
+            the report was made with ``explain=False``.
+        target: Type of the object referred to.
+    """
+
+    source: str
+    label: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """Objects that all reach each other: one strongly connected component.
+
+    Attributes:
+        size: Members [count].
+        type_names: Members by type, "module.QualName", most first.
+        shallow_bytes: The members alone [bytes].
+        retained_count: Objects that would be freed with it, members included.
+        retained_bytes: The same [bytes].
+        outside_reference_count: References to members from anything that is
+            not a member: other objects, running code, C extensions.
+        object_ids: ``id()`` of each member.
+        shape: The shape it belongs to.
+    """
+
+    size: int
+    type_names: Mapping[str, int]
+    shallow_bytes: int
+    retained_count: int
+    retained_bytes: int
+    outside_reference_count: int
+    object_ids: tuple[int, ...]
+    shape: "Shape" = field(repr=False)
+    index: int = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """Cycles of the same types, tied together in the same way.
+
+    Attributes:
+        path: The loop as one line, from the object that a person would call
+            the owner back to it.
+        edges: The same, reference by reference; the first
+            `LONGEST_NAMED_LOOP` of a longer one.
+        type_names: Types of one cycle, "module.QualName", most first.
+        cycle_count: Cycles of this shape.
+        object_count: Their members together [count].
+        shallow_bytes: The members alone [bytes].
+        retained_bytes: What would be freed with them [bytes].
+    """
+
+    path: str
+    edges: tuple[Edge, ...]
+    type_names: Mapping[str, int]
+    cycle_count: int
+    object_count: int
+    shallow_bytes: int
+    retained_bytes: int
+    is_library_only: bool
+    graph: HeapGraph = field(repr=False)
+    number: int = field(repr=False)
+    indexes: tuple[int, ...] | None = field(default=None, repr=False)
+
+    @property
+    def exemplar(self) -> Cycle:
+        """One cycle of this shape, one like that which `path` describes."""
+        index = self.graph.shape_facts(self.number)[4] if self.indexes is None else self.indexes[0]
+        return cycle_of(self.graph, index, self)
+
+    def cycle_indexes(self) -> Sequence[int]:
+        """Give the numbers of its cycles in the native answer."""
+        return self.graph.shape_cycles(self.number) if self.indexes is None else self.indexes
+
+    def narrowed_to(self, indexes: Sequence[int]) -> "Shape":
+        """Give the same shape with some of its cycles only."""
+        facts = [self.graph.cycle_facts(index) for index in indexes]
+        return replace(
+            self,
+            cycle_count=len(indexes),
+            object_count=sum(fact[0] for fact in facts),
+            shallow_bytes=sum(fact[1] for fact in facts),
+            retained_bytes=sum(fact[3] for fact in facts),
+            indexes=tuple(indexes),
+        )
+
+
+def cycle_of(graph: HeapGraph, index: int, shape: Shape) -> Cycle:
+    """Describe one cycle."""
+    size, shallow_bytes, retained_count, retained_bytes, outside, _ = graph.cycle_facts(index)
+    return Cycle(
+        size=size,
+        type_names=shape.type_names,
+        shallow_bytes=shallow_bytes,
+        retained_count=retained_count,
+        retained_bytes=retained_bytes,
+        outside_reference_count=outside,
+        object_ids=graph.cycle_ids(index),
+        shape=shape,
+        index=index,
+    )
+
+
+def shape_of(graph: HeapGraph, number: int, *, named: bool) -> Shape:
+    """Describe one shape, with the references of its exemplar named or not."""
+    cycle_count, object_count, shallow_bytes, retained_bytes, exemplar = graph.shape_facts(number)
+    members = graph.cycle_objects(exemplar)
+    counts = graph.cycle_types(exemplar)
+    loop = _best_loop(graph, exemplar, members, named=named)
+    return Shape(
+        path=loop.text,
+        edges=loop.edges,
+        type_names=count_by_name(counts),
+        cycle_count=cycle_count,
+        object_count=object_count,
+        shallow_bytes=shallow_bytes,
+        retained_bytes=retained_bytes,
+        is_library_only=_is_library_only(members),
+        graph=graph,
+        number=number,
+    )
+
+
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    text: str
+    edges: tuple[Edge, ...]
+
+
+def _best_loop(
+    graph: HeapGraph, exemplar: int, members: list[object], *, named: bool
+) -> _Loop:
+    """Choose where to start, the same in every process.
+
+    Members lie in memory in any order, so each equally good start is tried
+    and the first in the order of length and text is taken.
+    """
+    ranks = [_owner_rank(member) for member in members]
+    best = min(ranks)
+    owners = [position for position, rank in enumerate(ranks) if rank == best]
+    loops = [
+        _describe([members[step] for step in graph.shortest_loop(exemplar, owner)], named=named)
+        for owner in owners[:_OWNERS_TRIED]
+    ]
+    return min(loops, key=lambda loop: (len(loop.edges), loop.text))
+
+
+def _owner_rank(member: object) -> tuple[int, str]:
+    """Order members by how likely a person would call them the owner."""
+    cls = type(member)
+    name = type_name(cls)
+    made_by_library = _is_library_made(member)
+    if not is_library_module(module_of(cls)):
+        return 0, name
+    if type in bases_of(cls) and not made_by_library:
+        return 1, type_name(cast("type", member))
+    if cls in _CODE_OF and not made_by_library:
+        return 2, name
+    return 4 if name.startswith("builtins.") else 3, name
+
+
+def _describe(loop: list[object], *, named: bool) -> _Loop:
+    shown = loop[:LONGEST_NAMED_LOOP]
+    targets = (loop[1:] + loop[:1])[:LONGEST_NAMED_LOOP]
+    edges = tuple(
+        Edge(
+            type_name(type(source)),
+            _label(loop, position, target) if named else "",
+            type_name(type(target)),
+        )
+        for position, (source, target) in enumerate(zip(shown, targets, strict=True))
+    )
+    return _Loop(_text(edges, [_display_name(source) for source in shown], len(loop)), edges)
+
+
+def _display_name(member: object) -> str:
+    """Name an object for people: by its type, classes and functions by their own name."""
+    cls = type(member)
+    if cls is types.FunctionType:
+        qualname = types.FunctionType.__dict__["__qualname__"].__get__(member)
+        return f"function {qualname}()"
+    if type in bases_of(cls):
+        return f"class {short_name(type_name(cast('type', member)))}"
+    return short_name(type_name(cls))
+
+
+def _label(loop: list[object], position: int, target: object) -> str:
+    source = loop[position]
+    if type(source) is tuple:
+        variable = closure_variable(loop[position - 1], target)
+        if variable is not None:
+            return f"[{variable}]"
+    if type(source) is dict:
+        # The dict of an instance, a class or a function is a namespace: its
+        # keys are attribute names.
+        before = name_reference(loop[position - 1], source)
+        if before == ".__dict__":
+            return _attribute_name(source, target) or name_reference(source, target)
+    return name_reference(source, target)
+
+
+def _attribute_name(namespace: dict[object, object], target: object) -> str | None:
+    for key, value in dict.items(namespace):
+        if value is target and type(key) is str:
+            return f"[.{key}]"
+    return None
+
+
+def _text(edges: tuple[Edge, ...], names: list[str], length: int) -> str:
+    """Write a loop as a line, folding steps that say nothing.
+
+    Folded: an instance's dict, and the tuple and cell between a function and
+    its closure variable.
+    """
+    steps: list[str] = []
+    after_closure = False
+    for edge, name in zip(edges, names, strict=True):
+        label = edge.label
+        if steps and edge.source == "builtins.dict" and label.startswith("[."):
+            steps[-1] = steps[-1].removesuffix(".__dict__") + label[1:-1]
+            continue
+        if after_closure and not label[1:2].isdigit():
+            steps[-1] = steps[-1].removesuffix(".__closure__") + f".<closure {label[1:-1]}>"
+            after_closure = False
+            continue
+        if steps and edge.source == "builtins.cell" and steps[-1].endswith(">"):
+            continue
+        steps.append(name + label)
+        after_closure = label == ".__closure__"
+    if length > len(edges):
+        steps.append(f"({length - len(edges)} more)")
+    return " -> ".join([*steps, names[0]])
+
+
+def _is_library_only(members: list[object]) -> bool:
+    """Tell whether no class and no code of the program takes part."""
+    return all(
+        is_library_module(module_of(type(member))) and _is_library_made(member)
+        for member in members
+    )
+
+
+def _is_library_made(member: object) -> bool:
+    cls = type(member)
+    if cls in _CODE_OF:
+        code = _CODE_OF[cls](member)
+        return code is None or is_library_file(code.co_filename)
+    if type in bases_of(cls):
+        return is_library_module(module_of(cast("type", member)))
+    return True
+
+
+_CODE_OF: dict[type, Callable[[Any], types.CodeType | None]] = {
+    types.FunctionType: lambda function: function.__code__,
+    types.GeneratorType: lambda generator: generator.gi_code,
+    types.CoroutineType: lambda coroutine: coroutine.cr_code,
+    types.AsyncGeneratorType: lambda generator: generator.ag_code,
+    types.FrameType: lambda frame: frame.f_code,
+}
