@@ -6,6 +6,7 @@ Does not cover: finding it (``scan``).
 See also: ``shapes`` for cycles and their shapes.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal
@@ -130,10 +131,17 @@ class ScanReport:
             )
         return self._cycles
 
+    def where(self, keep: Callable[[Shape], bool]) -> "ScanReport":
+        """Give the same report with some of its shapes only."""
+        narrowed = copy.copy(self)
+        narrowed._shapes = tuple(shape for shape in self.shapes if keep(shape))
+        narrowed._cycles = None
+        return narrowed
+
     @property
     def cycle_count(self) -> int:
-        """Cycles [count], without describing them."""
-        if self._is_new is not None:
+        """Cycles [count], without describing them where possible."""
+        if self._is_new is not None or self._shapes is not None:
             return sum(shape.cycle_count for shape in self.shapes)
         return sum(graph.shape_facts(number)[0] for graph, number in self._numbers)
 

@@ -74,6 +74,45 @@ def scan(
         "Path-based depth-first search for strong and biconnected
         components", 2000.
     """
+    return scan_beyond(
+        frozenset(),
+        kind,
+        types=types,
+        roots=roots,
+        cuts=cuts,
+        max_objects=max_objects,
+        budget_seconds=budget_seconds,
+        explain=explain,
+    )
+
+
+def scan_beyond(
+    known_ids: frozenset[int],
+    kind: ScanKind,
+    *,
+    types: Iterable[type | str] | None = None,
+    roots: Iterable[object] | None = None,
+    cuts: Iterable[str] = DEFAULT_CUTS,
+    max_objects: int | None = None,
+    budget_seconds: float | None = None,
+    explain: bool = True,
+) -> ScanReport:
+    """Scan, and leave out cycles whose members were all known before.
+
+    Args:
+        known_ids: ``id()`` of objects that something keeps alive, or the ids
+            could by now be those of others.
+        kind: As for `scan`, like all that follows.
+        types: See `scan`.
+        roots: See `scan`.
+        cuts: See `scan`.
+        max_objects: See `scan`.
+        budget_seconds: See `scan`.
+        explain: See `scan`.
+
+    Returns:
+        A report, as from `scan`.
+    """
     if kind not in get_args(ScanKind):
         raise UnknownOptionError("kind", kind, get_args(ScanKind))
     parsed = parse_cuts(cuts)
@@ -98,7 +137,14 @@ def scan(
         parsed if uses_cuts else frozenset(),
         explain=explain,
         keeps_type=keeps_type,
+        is_new=_not_in(known_ids),
     )
+
+
+def _not_in(known_ids: frozenset[int]) -> Callable[[_core.HeapGraph, int], bool] | None:
+    if not known_ids:
+        return None
+    return lambda graph, index: not known_ids.issuperset(graph.cycle_ids(index))
 
 
 def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
@@ -129,7 +175,7 @@ def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
     try:
         before = _native_scan("garbage", 0, None, 0, 0.0)
         live_before = _native_scan("live", flags, None, 0, 0.0)
-        known = _member_ids(live_before)
+        is_new_live = _not_in(_member_ids(live_before)) or (lambda _graph, _index: True)
         function(*args)
         # What was garbage before is held by `before`, which counts as a real
         # holder here: so only new garbage is found.
@@ -140,9 +186,7 @@ def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
             (garbage, live),
             DEFAULT_CUTS,
             explain=True,
-            is_new=lambda graph, index: (
-                graph is garbage or not known.issuperset(graph.cycle_ids(index))
-            ),
+            is_new=lambda graph, index: graph is garbage or is_new_live(graph, index),
         )
     finally:
         if was_enabled:

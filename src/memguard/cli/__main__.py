@@ -1,0 +1,7 @@
+"""``python -m memguard.cli``, the same as ``memguard``."""
+
+import sys
+
+from memguard.cli import main
+
+sys.exit(main())
