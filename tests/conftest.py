@@ -1,0 +1,35 @@
+"""What all tests share: a collector that does not run by itself."""
+
+import gc
+import os
+import sysconfig
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("default", max_examples=300, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=20_000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    # Nothing can be scanned there, and that is what the one module checks.
+    collect_ignore_glob = ["test_[!f]*.py"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Start each test without garbage, and keep what it makes.
+
+    Here and not in a fixture: pytest drops the traceback of a test that failed
+    before only after the fixtures of the next one are set up.
+    """
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        if was_enabled:
+            gc.enable()

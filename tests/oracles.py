@@ -1,0 +1,109 @@
+"""Independent answers to the scanner's questions.
+
+None of this shares code or method with memguard: the collector itself under
+``DEBUG_SAVEALL``, a trial deletion in plain Python, and rustworkx for
+components.
+"""
+
+import gc
+import sys
+import types
+from collections import Counter
+from collections.abc import Iterable
+
+import rustworkx
+
+
+def collected_objects() -> list[object]:
+    """Let the collector find the garbage and hand it over, instead of freeing it."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        found = list(gc.garbage)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    return found
+
+
+def uncounted_objects() -> list[object]:
+    """Find unreachable objects by trial deletion over all tracked objects, in plain Python.
+
+    Works where finalizers would disturb the collector's own answer.
+    """
+    objects = gc.get_objects()
+    own = {id(objects)}
+    counts = {}
+    for thing in objects:
+        # Held besides by the list, by `thing`, and by getrefcount's argument.
+        counts[id(thing)] = sys.getrefcount(thing) - 3
+    by_id = {id(thing): thing for thing in objects}
+    del thing
+    for key in list(by_id):
+        counts[key] -= 0
+    for key, thing in by_id.items():
+        for child in gc.get_referents(thing):
+            if id(child) in counts and key not in own:
+                counts[id(child)] -= 1
+    reached = [key for key, left in counts.items() if left > 0]
+    alive = set(reached)
+    while reached:
+        for child in gc.get_referents(by_id[reached.pop()]):
+            if id(child) in counts and id(child) not in alive:
+                alive.add(id(child))
+                reached.append(id(child))
+    return [thing for key, thing in by_id.items() if key not in alive and key not in own]
+
+
+def components(objects: Iterable[object], *, cut: bool = False) -> set[frozenset[int]]:
+    """Give the ids of each cyclic component among the given objects."""
+    nodes = {id(thing): thing for thing in objects}
+    cut_ids = module_dict_ids() if cut else frozenset()
+    graph = rustworkx.PyDiGraph()
+    index = {key: graph.add_node(key) for key in nodes}
+    loops = set()
+    for key, thing in nodes.items():
+        if cut and _is_cut(thing, cut_ids):
+            continue
+        for child in gc.get_referents(thing):
+            if id(child) in index and not (cut and _is_cut(child, cut_ids)):
+                graph.add_edge(index[key], index[id(child)], None)
+                if child is thing:
+                    loops.add(key)
+    return {
+        frozenset(graph[node] for node in component)
+        for component in rustworkx.strongly_connected_components(graph)
+        if len(component) > 1 or graph[component[0]] in loops
+    }
+
+
+def reached_from(roots: Iterable[object]) -> list[object]:
+    """Give the tracked objects that roots reach, bounded by the default cuts."""
+    cut_ids = module_dict_ids()
+    found: dict[int, object] = {}
+    roots = list(roots)
+    # A root that is cut is followed, though it is part of no cycle.
+    waiting = [child for root in roots for child in (root, *gc.get_referents(root))]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in found or not gc.is_tracked(thing) or _is_cut(thing, cut_ids):
+            continue
+        found[id(thing)] = thing
+        waiting.extend(gc.get_referents(thing))
+    return list(found.values())
+
+
+def module_dict_ids() -> frozenset[int]:
+    """Give the ids of the dicts of all modules."""
+    return frozenset(
+        id(vars(thing)) for thing in gc.get_objects() if isinstance(thing, types.ModuleType)
+    )
+
+
+def _is_cut(thing: object, cut_ids: frozenset[int]) -> bool:
+    return isinstance(thing, type | types.ModuleType) or id(thing) in cut_ids
+
+
+def names_of(objects: Iterable[object]) -> Counter[str]:
+    """Count objects by "module.QualName"."""
+    return Counter(f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in objects)
