@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 hypothesis.settings.register_profile("default", max_examples=300, deadline=None)
+hypothesis.settings.register_profile("brief", max_examples=20, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=20_000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -4,10 +4,10 @@ import gc
 
 import hypothesis
 import pytest
-from graphs import Plain, Vertex, build, plans, self_loop
-from oracles import components, reached_from
 
 import memguard
+from graphs import Plain, Vertex, build, plans, self_loop
+from oracles import components, reached_from
 
 # Thirteen small directed graphs and their components of more than one vertex;
 # "1>2" is an edge. The last two are the examples in Tarjan's and in Gabow's
@@ -140,7 +140,6 @@ def test_roots_that_are_cut_are_followed():
 
 def test_garbage_from_roots_discounts_the_argument_itself():
     """Objects that only `roots` holds would be free without it."""
-
     assert memguard.scan("garbage", roots=[self_loop()]).unreachable_count == 1
     assert memguard.scan("garbage", roots=(self_loop(),)).unreachable_count == 1
     held = self_loop()

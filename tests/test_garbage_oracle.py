@@ -5,10 +5,10 @@ from collections import Counter
 
 import hypothesis
 import pytest
-from graphs import Plain, Vertex, build, plans, self_loop
-from oracles import collected_objects, components, names_of, uncounted_objects
 
 import memguard
+from graphs import Plain, Vertex, build, plans, self_loop
+from oracles import collected_objects, components, names_of, uncounted_objects
 
 
 def cycles_by_id(report):

@@ -1,4 +1,4 @@
-# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False
+# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, auto_pickle=False
 """The native floor: one scan of the heap, and its answer.
 
 Covers: the door from Python to the scan kernel (``_kernel/``), the answer as

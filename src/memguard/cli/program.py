@@ -7,7 +7,6 @@ Does not cover: what is reported about it (``reporter``).
 
 import importlib.machinery
 import io
-import os
 import runpy
 import sys
 import types
@@ -21,7 +20,7 @@ def run_script(path: str, arguments: list[str]) -> None:
     """Run a file, or a folder or archive with a ``__main__``."""
     sys.argv[:] = [path, *arguments]
     main = _fresh_main()
-    if os.path.isdir(path) or path.endswith((".zip", ".pyz")):
+    if Path(path).is_dir() or path.endswith((".zip", ".pyz")):
         sys.path[0] = path
         _call(lambda: _run_as_main("__main__", alter_argv=False))
         return
@@ -32,7 +31,7 @@ def run_script(path: str, arguments: list[str]) -> None:
     def execute() -> None:
         with io.open_code(str(Path(path).absolute())) as file:
             source = file.read()
-        exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)  # noqa: S102
+        exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)
 
     _call(execute)
 

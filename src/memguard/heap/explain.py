@@ -164,4 +164,3 @@ def closure_variable(function: object, cell: object) -> str | None:
         if own is cell:
             return name
     return None
-

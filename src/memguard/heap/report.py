@@ -83,14 +83,12 @@ class ScanReport:
         self, keeps_type: Callable[[Mapping[type, int]], bool] | None
     ) -> list[tuple[HeapGraph, int]]:
         """Choose shapes by type; all cycles of a shape have the same types."""
-        chosen = []
-        for graph in self._graphs:
-            for number in range(graph.shape_count):
-                if keeps_type is None or keeps_type(
-                    graph.cycle_types(graph.shape_facts(number)[4])
-                ):
-                    chosen.append((graph, number))
-        return chosen
+        return [
+            (graph, number)
+            for graph in self._graphs
+            for number in range(graph.shape_count)
+            if keeps_type is None or keeps_type(graph.cycle_types(graph.shape_facts(number)[4]))
+        ]
 
     def _describe_shapes(self) -> tuple[Shape, ...]:
         shapes = [shape_of(graph, number, named=self._explain) for graph, number in self._numbers]

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from memguard import _core
 from memguard.errors import LimitOutOfRangeError, UnknownOptionError, UnsupportedPythonError
-from memguard.heap.cuts import DEFAULT_CUTS, Cut, flags_of, parse_cuts
+from memguard.heap.cuts import DEFAULT_CUTS, flags_of, parse_cuts
 from memguard.heap.report import ScanReport, keeps_any_of
 
 ScanKind = Literal["garbage", "live"]

@@ -168,9 +168,7 @@ class _Loop:
     edges: tuple[Edge, ...]
 
 
-def _best_loop(
-    graph: HeapGraph, exemplar: int, members: list[object], *, named: bool
-) -> _Loop:
+def _best_loop(graph: HeapGraph, exemplar: int, members: list[object], *, named: bool) -> _Loop:
     """Choose where to start, the same in every process.
 
     Members lie in memory in any order, so each equally good start is tried

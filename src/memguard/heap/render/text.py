@@ -50,8 +50,10 @@ def _unreachable(report: "ScanReport") -> list[str]:
     listed = ", ".join(f"{number:,} {short_name(name)}" for name, number in types[:_MOST_TYPES])
     more = f", {len(types) - _MOST_TYPES} more types" if len(types) > _MOST_TYPES else ""
     return [
-        f"{count(report.unreachable_count, 'object')} cannot be reached and wait for the"
-        f" collector: {listed}{more}."
+        (
+            f"{count(report.unreachable_count, 'object')} cannot be reached and wait for the"
+            f" collector: {listed}{more}."
+        )
     ]
 
 

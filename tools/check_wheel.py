@@ -1,0 +1,94 @@
+"""Build the sdist, from it the wheel, and use the wheel where there is no source.
+
+Usage: check_wheel.py [CHECKOUT]
+Needs ``build`` and, on Linux, ``auditwheel``.
+"""
+
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+IN_SDIST = {
+    "src/memguard/_core.pyx",
+    "src/memguard/_core.pyi",
+    "src/memguard/_kernel/scan.h",
+    "src/memguard/_kernel/scan.c",
+    "tests/conftest.py",
+    "LICENSE",
+}
+NOT_IN_WHEEL = (".pyx", ".c", ".h", ".cpp")
+NEWEST_GLIBC = (2, 28)
+USE = """
+import pathlib, memguard
+assert "site-packages" in pathlib.Path(memguard.__file__).parts, memguard.__file__
+ring = []; ring.append(ring); del ring
+report = memguard.scan("garbage")
+assert report.cycle_count >= 1, report
+assert memguard._core.build_info()["optimised"]
+print("wheel works:", memguard.__version__)
+"""
+
+
+def run(*command: object, **options: object) -> str:
+    """Run a command; its output, or the end."""
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, **options
+    )
+    if done.returncode:
+        raise SystemExit(
+            f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
+    return done.stdout
+
+
+def check_contents(sdist: Path, wheel: Path) -> None:
+    """The sdist carries all sources, the wheel none."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    if missing := IN_SDIST - names:
+        raise SystemExit(f"the sdist lacks {sorted(missing)}")
+    if "src/memguard/_core.c" in names:
+        raise SystemExit("the sdist carries generated C")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    if extra := [name for name in names if name.endswith(NOT_IN_WHEEL)]:
+        raise SystemExit(f"the wheel carries sources: {extra}")
+    if not {"memguard/py.typed", "memguard/_core.pyi"} <= names:
+        raise SystemExit("the wheel lacks its types")
+
+
+def check_platform(wheel: Path) -> None:
+    """The wheel runs on every Linux that manylinux_2_28 covers."""
+    shown = run(sys.executable, "-m", "auditwheel", "show", wheel)
+    found = re.search(r'platform\s+tag:\s*"manylinux_(\d+)_(\d+)', shown)
+    if found is None:
+        raise SystemExit(f"auditwheel does not name a manylinux tag:\n{shown}")
+    if (int(found[1]), int(found[2])) > NEWEST_GLIBC:
+        raise SystemExit(f"the wheel needs a newer glibc than manylinux_2_28:\n{shown}")
+    print(f"auditwheel: manylinux_{found[1]}_{found[2]}")
+
+
+def main(checkout: Path) -> None:
+    """Build, look inside, install, use."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # Without --sdist or --wheel, `build` makes the wheel from the sdist.
+        run(sys.executable, "-m", "build", "--outdir", folder / "dist", checkout)
+        (sdist,) = (folder / "dist").glob("*.tar.gz")
+        (wheel,) = (folder / "dist").glob("*.whl")
+        check_contents(sdist, wheel)
+        if sys.platform == "linux":
+            check_platform(wheel)
+        venv.create(folder / "venv", with_pip=True)
+        python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        run(python, "-m", "pip", "install", "-q", wheel)
+        print(run(python, "-I", "-c", USE, cwd=folder).strip())
+        run(python, "-m", "memguard", "doctor", cwd=folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve())
