@@ -40,9 +40,8 @@ def run(*command: object, **options: object) -> str:
         [str(part) for part in command], capture_output=True, text=True, check=False, **options
     )
     if done.returncode:
-        raise SystemExit(
-            f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-        )
+        output = done.stdout[-4000:] + done.stderr[-4000:]
+        raise SystemExit(f"{' '.join(map(str, command))}\n{output}")
     return done.stdout
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 PROBE = """
 import json, sys
-print(json.dumps([sys.implementation.name, list(sys.version_info[:3]), getattr(sys, "abiflags", "")]))
+flags = getattr(sys, "abiflags", "")
+print(json.dumps([sys.implementation.name, list(sys.version_info[:3]), flags]))
 """
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 def block(name: str, text: str) -> str:
     """Find the block that a comment names."""
-    found = re.search(rf"<!-- ci: {re.escape(name)} -->\n```\w*\n(.*?)^```$", text, re.M | re.S)
+    pattern = rf"<!-- ci: {re.escape(name)} -->\n```\w*\n(.*?)^```$"
+    found = re.search(pattern, text, re.MULTILINE | re.DOTALL)
     if found is None:
         raise SystemExit(f"no block <!-- ci: {name} --> in the README")
     return found[1]
