@@ -14,7 +14,15 @@ from setuptools import Extension, setup
 
 KERNEL = Path("src/memguard/_kernel")
 UNIX_FLAGS = {
-    "release": ["-O3", "-g1", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    "release": [
+        "-O3",
+        "-g1",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+        "-Werror=incompatible-pointer-types",
+    ],
     "debug": ["-O0", "-g", "-UNDEBUG"],
     "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"],
 }

@@ -75,6 +75,7 @@ cdef extern from "_kernel/scan.h":
 
     ctypedef struct mg_request:
         int kind
+        int describes
         unsigned cuts
         PyObject **roots
         size_t root_count
@@ -122,6 +123,7 @@ cdef extern from "_kernel/scan.h":
         size_t shape_count
 
     int mg_scan(const mg_request *request, mg_answer *answer)
+    int mg_describe(const mg_request *request, mg_answer *answer)
     void mg_answer_clear(mg_answer *answer)
     void mg_hold(mg_holding *holding)
     void mg_let_go(mg_holding *holding)
@@ -152,12 +154,16 @@ cdef class HeapGraph:
     Holds one reference to each member, so that what is reported can be looked
     at; `release` or the end of the answer drops them. Cycles and shapes are
     numbered from 0, shapes in order of how many objects they hold, most first.
+    An answer that was not described within its scan is described when its
+    facts are first asked for, from the members as they are then.
 
     Thread-safety: any thread, under the GIL.
     """
 
     cdef mg_answer _answer
     cdef mg_holding _holding
+    cdef unsigned int _cut_flags
+    cdef bint _described
     cdef readonly str kind
     cdef readonly bint released
     cdef readonly dict unreachable_types
@@ -174,10 +180,7 @@ cdef class HeapGraph:
         mg_answer_clear(&self._answer)
 
     def __repr__(self):
-        return (
-            f"<HeapGraph {self.kind}: {self._answer.cycle_count} cycles"
-            f" in {self._answer.shape_count} shapes>"
-        )
+        return f"<HeapGraph {self.kind}: {self._answer.cycle_count} cycles>"
 
     cdef _take(self):
         """Own the members and remember the types, before any Python code runs."""
@@ -240,7 +243,21 @@ cdef class HeapGraph:
 
     @property
     def shape_count(self) -> int:
+        self._describe()
         return self._answer.shape_count
+
+    cdef _describe(self):
+        cdef mg_request request
+        if self._described:
+            return
+        self._require_held()
+        memset(&request, 0, sizeof(request))
+        request.cuts = self._cut_flags
+        request.own_type = <PyTypeObject *> HeapGraph
+        request.clock_seconds = mg_monotonic_seconds
+        if mg_describe(&request, &self._answer) < 0:
+            raise MemoryError("no memory to describe what the scan found")
+        self._described = True
 
     cdef size_t _checked_cycle(self, size_t cycle) except? 0:
         if cycle >= self._answer.cycle_count:
@@ -248,6 +265,7 @@ cdef class HeapGraph:
         return cycle
 
     cdef mg_shape *_checked_shape(self, size_t shape) except NULL:
+        self._describe()
         if shape >= self._answer.shape_count:
             raise IndexError(f"shape {shape} of {self._answer.shape_count}")
         return &self._answer.shapes[shape]
@@ -257,6 +275,7 @@ cdef class HeapGraph:
 
     def cycle_facts(self, size_t cycle):
         self._checked_cycle(cycle)
+        self._describe()
         cdef mg_cycle *facts = &self._answer.cycles[cycle]
         return (
             self._first(cycle + 1) - self._first(cycle),
@@ -302,6 +321,7 @@ cdef class HeapGraph:
 
     def cycle_edges(self, size_t cycle):
         self._checked_cycle(cycle)
+        self._describe()
         cdef uint64_t *start = <uint64_t *> self._answer.edge_start.items
         cdef uint32_t *target = <uint32_t *> self._answer.edge_target.items
         cdef uint32_t first = self._first(cycle)
@@ -324,6 +344,7 @@ cdef class HeapGraph:
             O(members + references of the cycle).
         """
         self._checked_cycle(cycle)
+        self._describe()
         cdef uint32_t first = self._first(cycle)
         cdef uint32_t size = self._first(cycle + 1) - first
         cdef uint64_t *edge_start = <uint64_t *> self._answer.edge_start.items
@@ -395,6 +416,7 @@ def scan_heap(
     double budget_seconds,
     HeapGraph keep=None,
     size_t root_references=1,
+    bint describe=True,
 ):
     """Find the cycles of this process in one indivisible call.
 
@@ -409,6 +431,8 @@ def scan_heap(
             Those of all others count as nothing.
         root_references: References to each root that are the caller's own,
             and count as nothing [count].
+        describe: Weigh the cycles and group them within the same call; else
+            when the answer is first asked for that.
 
     Returns:
         The answer, holding a reference to each member of each cycle.
@@ -428,8 +452,11 @@ def scan_heap(
     # nothing may be allocated that could run the collector.
     graph = HeapGraph.__new__(HeapGraph)
     graph.kind = kind
+    request.describes = describe
+    graph._described = describe
     request.kind = MG_GARBAGE if kind == "garbage" else MG_LIVE
     request.cuts = 0 if kind == "garbage" and roots is None else cut_flags
+    graph._cut_flags = request.cuts
     request.roots = NULL
     request.root_count = 0
     if roots is not None:

@@ -58,7 +58,8 @@ class ReportReleasedError(MemguardError, RuntimeError):
     def __str__(self) -> str:
         return (
             "the report was released and no longer holds its objects;"
-            " read report.objects(cycle) before release() or the end of the with block"
+            " read report.objects(cycle), and report.shapes of a scan with explain=False,"
+            " before release() or the end of the with block"
         )
 
 

@@ -1,12 +1,11 @@
 /* Strongly connected components, by one depth-first search over the open
  * nodes, straight from tp_traverse.
  *
- * Path-based (Gabow): `entered` holds the nodes whose component is not yet
- * known, `boundaries` where on it the tentative components begin.  A
- * reference back to an entered node joins all tentative components above it.
- * The place of a node on `entered` is needed for those references only, so it
- * lives in a side array and the common reference costs one look-up of two
- * bits.
+ * Tarjan's algorithm: `entered` holds the nodes whose component is not yet
+ * known, in order; each node on the path keeps the lowest place on it that a
+ * reference led back to, and ends a component when that is its own.  The place
+ * of a node is needed for references back only, so it lives in a side array
+ * and the common reference costs one look-up of two bits.
  *
  * tp_traverse cannot be paused, so entering a node pushes all its references
  * that may matter on `candidates`; each is looked at again when its turn
@@ -16,48 +15,71 @@
  * followed as part of a cycle: it waits in `pending`, and what it refers to
  * starts a search of its own.
  *
- * Source: H. N. Gabow, "Path-based depth-first search for strong and
- * biconnected components", 2000.
+ * Source: R. Tarjan, "Depth-first search and linear graph algorithms", 1972;
+ * D. J. Pearce, "A space-efficient algorithm for finding strongly connected
+ * components", 2016 (what has to be kept for a node, and for how long).
  */
 #include "scan.h"
 
 #include <string.h>
 
 #define CHECK_EVERY 1024
-#define SELF_LOOP ((uint64_t)1 << 63)
+#define LOOK_AHEAD 8
+#define NO_PLACE UINT32_MAX
+#define SELF_LOOP (1u << 31)
+#define MOST_ENTERED SELF_LOOP
+
+/* A node whose references are being followed. */
+typedef struct {
+    uint32_t base;              /* candidates below belong to parents */
+    uint32_t place;             /* on entered; SELF_LOOP may be set */
+    uint32_t lowest;            /* place that it is known to reach */
+} step;
 
 typedef struct {
     mg_state *state;
     int ignores_own_type;
     mg_vector entered;          /* uint32_t handles */
-    mg_vector boundaries;       /* uint32_t places on entered */
-    mg_vector path_base;        /* uint64_t: candidates below belong to parents */
-    mg_vector path_place;       /* uint32_t: place on entered */
+    mg_vector path;             /* step */
     uint32_t *place_of;         /* by number */
     size_t place_count;
     size_t visited;
+
+    /* of the node that is being traversed */
+    uint32_t handle;
+    uint32_t lowest_place;      /* of an entered node that it refers to */
+    uint32_t self_loop;         /* SELF_LOOP or 0 */
 } search;
 
-/* Look up what tp_traverse handed over: what may matter becomes a candidate,
-   a cut node that was not reached before goes to `pending`. */
-static int
-look_up_gathered(mg_state *state)
+/* Look up references: an open node becomes a candidate, a cut node that was
+   not reached before goes to `pending`, of entered ones the lowest matters. */
+static MG_INLINE int
+look_up(search *s, PyObject *const *objects, size_t count)
 {
-    size_t count = mg_gathered_count(state);
-    state->gathered_end = state->gathered;
-    state->edge_count += count;
+    mg_state *state = s->state;
     if (mg_vector_make_room(&state->candidates, count, sizeof(uint32_t)) < 0) {
         state->out_of_memory = 1;
         return 1;
     }
     uint32_t *list = MG_ITEMS(uint32_t, &state->candidates);
     size_t end = state->candidates.count;
+    state->edge_count += count;
     for (size_t i = 0; i < count; i++) {
-        PyObject *object = state->gathered[i];
+        PyObject *object = objects[i];
         uint32_t handle = mg_find(&state->map, object);
         mg_word *word = &state->map.words[handle >> 6];
         if (!((word->open | word->on_stack) >> (handle & 63) & 1) ||
             object == state->ignored) {
+            state->edge_count -= object == NULL;
+            continue;
+        }
+        if (word->on_stack & MG_BIT(handle)) {
+            if (handle == s->handle) {
+                s->self_loop = SELF_LOOP;
+                continue;
+            }
+            uint32_t place = s->place_of[mg_number_of(&state->map, handle)];
+            s->lowest_place = place < s->lowest_place ? place : s->lowest_place;
             continue;
         }
         if (MG_UNLIKELY(state->map.cut != NULL &&
@@ -77,14 +99,32 @@ look_up_gathered(mg_state *state)
 }
 
 static int
-traverse_node(search *s, PyObject *object)
+look_up_gathered(mg_state *state)
+{
+    size_t count = mg_gathered_count(state);
+    state->gathered_end = state->gathered;
+    return look_up(state->searcher, state->gathered, count);
+}
+
+MG_DEFINE_PUSH(push_step, step)
+
+/* The references of an object: its items, or what tp_traverse gathers, though
+   more than MG_GATHERED of those are looked up on the way. */
+static MG_INLINE PyObject *const *
+references_of(search *s, PyObject *object, size_t *count)
 {
     mg_state *state = s->state;
+    PyObject *const *items = mg_items_of(object, count);
     /* With classes in the graph but the reference from an instance to its
        class cut. */
     state->ignored = s->ignores_own_type ? (PyObject *)Py_TYPE(object) : NULL;
+    if (items != NULL) {
+        return items;
+    }
     mg_traverse(object, mg_gather, state);
-    return look_up_gathered(state);
+    *count = mg_gathered_count(state);
+    state->gathered_end = state->gathered;
+    return state->gathered;
 }
 
 static int
@@ -92,81 +132,92 @@ emit(search *s, const uint32_t *handles, size_t count)
 {
     mg_state *state = s->state;
     mg_answer *answer = state->answer;
-    if (answer->members.count + count >= UINT32_MAX) {
+    size_t end = answer->members.count;
+    if (end + count >= UINT32_MAX ||
+        mg_vector_make_room(&answer->members, count, sizeof(void *)) < 0) {
         return -1;
     }
+    void **members = MG_ITEMS(void *, &answer->members);
     for (size_t i = 0; i < count; i++) {
-        void *member = (void *)mg_address_of(&state->map, handles[i]);
-        if (mg_push_pointer(&answer->members, member) < 0) {
-            return -1;
-        }
+        members[end++] = (void *)mg_address_of(&state->map, handles[i]);
     }
+    answer->members.count = end;
     return mg_push_u32(&answer->cycle_start, (uint32_t)answer->members.count);
 }
 
+/* The node at the top of the path reaches an entered one. */
+static inline void
+reach_back(search *s, uint32_t place)
+{
+    if (s->path.count != 0) {
+        step *top = &MG_ITEMS(step, &s->path)[s->path.count - 1];
+        top->lowest = place < top->lowest ? place : top->lowest;
+    }
+}
+
+/* A node that refers to nothing but nodes entered before it has no step of its
+   own: it is part of a component below, or one by itself. */
 static int
 enter(search *s, uint32_t handle)
 {
     mg_state *state = s->state;
     mg_word *word = &state->map.words[handle >> 6];
-    uint64_t bit = MG_BIT(handle);
+    PyObject *object = (PyObject *)mg_address_of(&state->map, handle);
     size_t base = state->candidates.count;
-    word->open ^= bit;
-    word->on_stack |= bit;
-    if (traverse_node(s, (PyObject *)mg_address_of(&state->map, handle)) != 0 ||
+    size_t count;
+    if (base >= LOOK_AHEAD) {
+        uint32_t soon = MG_ITEMS(uint32_t, &state->candidates)[base - LOOK_AHEAD];
+        MG_PREFETCH((char *)mg_address_of(&state->map, soon) - 16);
+    }
+    word->open ^= MG_BIT(handle);
+    word->on_stack |= MG_BIT(handle);
+    s->handle = handle;
+    s->lowest_place = NO_PLACE;
+    s->self_loop = 0;
+    PyObject *const *references = references_of(s, object, &count);
+    if ((count != 0 && look_up(s, references, count) != 0) ||
         MG_UNLIKELY(state->out_of_memory)) {
         return -1;
     }
-    if (state->candidates.count == base) {
-        word->on_stack ^= bit;      /* refers to nothing that matters */
-        return 0;
+    int refers_on = state->candidates.count != base;
+    if (!refers_on && s->lowest_place == NO_PLACE) {
+        word->on_stack ^= MG_BIT(handle);
+        return s->self_loop ? emit(s, &handle, 1) : 0;
     }
     uint32_t place = (uint32_t)s->entered.count;
-    s->place_of[mg_number_of(&state->map, handle)] = place;
-    if (mg_push_u32(&s->entered, handle) < 0 ||
-        mg_push_u32(&s->boundaries, place) < 0 ||
-        mg_push_u64(&s->path_base, base) < 0 ||
-        mg_push_u32(&s->path_place, place) < 0) {
+    if (s->entered.count >= MOST_ENTERED || base > UINT32_MAX) {
         return -1;
     }
-    return 0;
+    s->place_of[mg_number_of(&state->map, handle)] = place;
+    if (mg_push_u32(&s->entered, handle) < 0) {
+        return -1;
+    }
+    if (!refers_on) {
+        reach_back(s, s->lowest_place);
+        return 0;
+    }
+    uint32_t lowest = s->lowest_place < place ? s->lowest_place : place;
+    return push_step(&s->path,
+                     (step){(uint32_t)base, place | s->self_loop, lowest});
 }
 
-/* A reference back to a node on `entered`. */
-static void
-join(search *s, uint32_t handle)
-{
-    uint32_t place = s->place_of[mg_number_of(&s->state->map, handle)];
-    size_t top = s->path_place.count - 1;
-    if (place == MG_ITEMS(uint32_t, &s->path_place)[top]) {
-        MG_ITEMS(uint64_t, &s->path_base)[top] |= SELF_LOOP;
-        return;
-    }
-    uint32_t *boundaries = MG_ITEMS(uint32_t, &s->boundaries);
-    while (boundaries[s->boundaries.count - 1] > place) {
-        s->boundaries.count--;
-    }
-}
-
+/* The top of the path is complete. */
 static int
 leave(search *s)
 {
-    size_t top = --s->path_place.count;
-    s->path_base.count--;
-    uint32_t place = MG_ITEMS(uint32_t, &s->path_place)[top];
-    if (MG_ITEMS(uint32_t, &s->boundaries)[s->boundaries.count - 1] != place) {
+    step done = MG_ITEMS(step, &s->path)[--s->path.count];
+    uint32_t place = done.place & ~SELF_LOOP;
+    if (done.lowest != place) {
+        reach_back(s, done.lowest);
         return 0;
     }
-    s->boundaries.count--;
     uint32_t *handles = MG_ITEMS(uint32_t, &s->entered) + place;
     size_t count = s->entered.count - place;
     for (size_t i = 0; i < count; i++) {
         s->state->map.words[handles[i] >> 6].on_stack &= ~MG_BIT(handles[i]);
     }
     s->entered.count = place;
-    int is_cycle = count > 1 ||
-                   MG_ITEMS(uint64_t, &s->path_base)[top] & SELF_LOOP;
-    return is_cycle ? emit(s, handles, count) : 0;
+    return count > 1 || done.place & SELF_LOOP ? emit(s, handles, count) : 0;
 }
 
 static int
@@ -177,10 +228,9 @@ search_from(search *s, uint32_t root)
     if (enter(s, root) < 0) {
         return -1;
     }
-    while (s->path_base.count != 0) {
-        uint64_t base = MG_ITEMS(uint64_t, &s->path_base)[s->path_base.count - 1] &
-                        ~SELF_LOOP;
-        if (state->candidates.count == base) {
+    while (s->path.count != 0) {
+        if (state->candidates.count ==
+            MG_ITEMS(step, &s->path)[s->path.count - 1].base) {
             if (leave(s) < 0) {
                 return -1;
             }
@@ -197,7 +247,7 @@ search_from(search *s, uint32_t root)
             }
         }
         else if (words[next >> 6].on_stack & MG_BIT(next)) {
-            join(s, next);
+            reach_back(s, s->place_of[mg_number_of(&state->map, next)]);
         }
     }
     return 0;
@@ -231,7 +281,9 @@ search_candidates(search *s, size_t base)
 static int
 follow(search *s, PyObject *object)
 {
-    if (traverse_node(s, object) != 0 || s->state->out_of_memory) {
+    size_t count;
+    PyObject *const *references = references_of(s, object, &count);
+    if (look_up(s, references, count) != 0 || s->state->out_of_memory) {
         return -1;
     }
     return search_candidates(s, 0);
@@ -288,6 +340,7 @@ begin(search *s, mg_state *state)
     s->ignores_own_type = state->request->cuts & MG_CUT_INSTANCE_TYPES &&
                           !(state->request->cuts & MG_CUT_TYPES);
     state->drain = look_up_gathered;
+    state->searcher = s;
     state->gathered_end = state->gathered;
     if (mg_map_rank(&state->map, &s->place_count) < 0) {
         return -1;
@@ -301,9 +354,7 @@ end(search *s)
 {
     mg_release(s->place_of, s->place_count * sizeof(*s->place_of));
     mg_vector_clear(&s->entered, sizeof(uint32_t));
-    mg_vector_clear(&s->boundaries, sizeof(uint32_t));
-    mg_vector_clear(&s->path_base, sizeof(uint64_t));
-    mg_vector_clear(&s->path_place, sizeof(uint32_t));
+    mg_vector_clear(&s->path, sizeof(step));
     mg_vector_clear(&s->state->candidates, sizeof(uint32_t));
     mg_vector_clear(&s->state->pending, sizeof(uint32_t));
 }

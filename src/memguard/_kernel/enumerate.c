@@ -1,17 +1,9 @@
 /* Which objects there are, and which of them are cut. */
 #include "scan.h"
 
-#define CHECK_EVERY 4096
+#include <string.h>
 
-int
-mg_is_module(PyTypeObject *type)
-{
-    if (type == &PyModule_Type) {
-        return 1;
-    }
-    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) &&
-           PyType_IsSubtype(type, &PyModule_Type);
-}
+#define CHECK_EVERY 4096
 
 static int
 is_own(const mg_state *state, PyObject *object)
@@ -24,24 +16,14 @@ static int
 classify(mg_state *state, PyObject *object)
 {
     unsigned cuts = state->request->cuts;
-    PyTypeObject *type = Py_TYPE(object);
-    if (PyType_HasFeature(type, Py_TPFLAGS_TYPE_SUBCLASS)) {
+    if (PyType_Check(object)) {
         return (cuts & MG_CUT_TYPES) != 0;
     }
-    /* Nearly all neighbours on the heap share a type; asking a heap type for
-       its bases costs more than the rest of this function. */
-    if (type == state->plain_type) {
+    if (!mg_is_module(object)) {
         return 0;
     }
-    if (!mg_is_module(type)) {
-        state->plain_type = type;
-        return 0;
-    }
-    if (cuts & MG_CUT_MODULE_DICTS) {
-        PyObject *dict = PyModule_GetDict(object);
-        if (dict != NULL && mg_push_pointer(&state->cut_dicts, dict) < 0) {
-            state->out_of_memory = 1;
-        }
+    if (cuts & MG_CUT_MODULE_DICTS && mg_note_module_dict(state, object) < 0) {
+        state->out_of_memory = 1;
     }
     return (cuts & MG_CUT_MODULES) != 0;
 }
@@ -81,7 +63,8 @@ on_tracked(PyObject *object, void *argument)
 {
     mg_state *state = argument;
     uint32_t handle;
-    if (MG_UNLIKELY(is_own(state, object))) {
+    int is_plain = mg_is_plain(state, object);
+    if (MG_UNLIKELY(!is_plain && is_own(state, object))) {
         return 1;
     }
     if ((MG_UNLIKELY(state->enumerated == state->next_check) &&
@@ -89,7 +72,7 @@ on_tracked(PyObject *object, void *argument)
         add_node(state, object, &handle) < 0) {
         return 0;
     }
-    if (state->map.cut != NULL && MG_UNLIKELY(classify(state, object))) {
+    if (MG_UNLIKELY(!is_plain && classify(state, object))) {
         state->map.cut[handle >> 6] |= MG_BIT(handle);
     }
     return 1;
@@ -110,7 +93,6 @@ cut_module_dicts(mg_state *state)
 int
 mg_enumerate_heap(mg_state *state)
 {
-    state->plain_type = NULL;
     mg_for_each_tracked(on_tracked, state);
     if (state->out_of_memory || mg_map_seal(&state->map) < 0) {
         return -1;
@@ -127,39 +109,11 @@ mg_enumerate_heap(mg_state *state)
    and the cost depends on what is reached only. */
 
 static int
-module_dict_is_known(const mg_state *state, PyObject *object)
-{
-    for (size_t i = 0; i < state->cut_dicts.count; i++) {
-        if (MG_ITEMS(void *, &state->cut_dicts)[i] == object) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int
-is_cut(mg_state *state, PyObject *object)
-{
-    unsigned cuts = state->request->cuts;
-    if (cuts == 0) {
-        return 0;
-    }
-    if (PyType_Check(object)) {
-        return (cuts & MG_CUT_TYPES) != 0;
-    }
-    if (mg_is_module(Py_TYPE(object))) {
-        return (cuts & MG_CUT_MODULES) != 0;
-    }
-    return (cuts & MG_CUT_MODULE_DICTS) && PyDict_CheckExact(object) &&
-           module_dict_is_known(state, object);
-}
-
-static int
 on_reached(PyObject *object, void *argument)
 {
     mg_state *state = argument;
     if (mg_is_gc(object) && PyObject_GC_IsTracked(object) &&
-        !is_own(state, object) && !is_cut(state, object)) {
+        !is_own(state, object) && !mg_is_cut(state, object)) {
         uint32_t leaf = mg_map_leaf(&state->map, (uintptr_t)object);
         uint32_t handle = mg_handle_of(leaf, (uintptr_t)object);
         if (leaf != 0 &&
@@ -178,34 +132,11 @@ on_reached(PyObject *object, void *argument)
     return 0;
 }
 
-/* The dict of a module is known by the module.  Those in sys.modules are
-   collected once; what a function calls its globals is one of them. */
-static int
-collect_module_dicts(mg_state *state)
-{
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *name, *module;
-    Py_ssize_t position = 0;
-    if (modules == NULL || !PyDict_Check(modules)) {
-        return 0;
-    }
-    while (PyDict_Next(modules, &position, &name, &module)) {
-        if (mg_is_module(Py_TYPE(module))) {
-            PyObject *dict = PyModule_GetDict(module);
-            if (dict != NULL && mg_push_pointer(&state->cut_dicts, dict) < 0) {
-                return -1;
-            }
-        }
-    }
-    return 0;
-}
-
 int
 mg_enumerate_roots(mg_state *state)
 {
     const mg_request *request = state->request;
-    if ((request->cuts & MG_CUT_MODULE_DICTS) &&
-        collect_module_dicts(state) < 0) {
+    if (mg_note_imported_modules(state) < 0) {
         return -1;
     }
     for (size_t i = 0; i < request->root_count; i++) {
@@ -213,7 +144,7 @@ mg_enumerate_roots(mg_state *state)
         on_reached(root, state);
         /* A root that is cut is not a node, but what it holds is meant. */
         if (mg_is_gc(root) && PyObject_GC_IsTracked(root) &&
-            is_cut(state, root)) {
+            mg_is_cut(state, root)) {
             mg_traverse(root, on_reached, state);
         }
         while (state->candidates.count != 0 && !state->out_of_memory &&
@@ -228,4 +159,33 @@ mg_enumerate_roots(mg_state *state)
         return -1;
     }
     return mg_map_seal(&state->map);
+}
+
+/* ------------------------------------------------------------------------
+   Only the members of cycles that an earlier call found. */
+
+void
+mg_open_members(mg_state *state)
+{
+    const mg_vector *members = &state->answer->members;
+    mg_map *map = &state->map;
+    memset(map->words, 0, mg_word_count(map) * sizeof(*map->words));
+    for (size_t p = 0; p < members->count; p++) {
+        uint32_t handle = mg_find(map, MG_ITEMS(void *, members)[p]);
+        map->words[handle >> 6].open |= MG_BIT(handle);
+    }
+}
+
+int
+mg_enumerate_members(mg_state *state)
+{
+    const mg_vector *members = &state->answer->members;
+    for (size_t p = 0; p < members->count; p++) {
+        if (mg_map_leaf(&state->map,
+                        (uintptr_t)MG_ITEMS(void *, members)[p]) == 0) {
+            return -1;
+        }
+    }
+    return mg_map_seal(&state->map) < 0 || mg_note_imported_modules(state) < 0
+        ? -1 : 0;
 }

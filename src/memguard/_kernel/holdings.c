@@ -7,6 +7,8 @@
  */
 #include "scan.h"
 
+#define LOOK_AHEAD 8
+
 mg_holding mg_holdings = {NULL, NULL, 0, &mg_holdings, &mg_holdings};
 
 static traverseproc inherited_traverse;
@@ -16,6 +18,9 @@ void
 mg_hold(mg_holding *holding)
 {
     for (size_t i = 0; i < holding->count; i++) {
+        if (i + LOOK_AHEAD < holding->count) {
+            MG_PREFETCH(holding->objects[i + LOOK_AHEAD]);
+        }
         Py_INCREF(holding->objects[i]);
     }
     holding->next = mg_holdings.next;
@@ -39,6 +44,9 @@ mg_let_go(mg_holding *holding)
     size_t count = holding->count;
     holding->count = 0;
     for (size_t i = 0; i < count; i++) {
+        if (i + LOOK_AHEAD < count) {
+            MG_PREFETCH(objects[i + LOOK_AHEAD]);
+        }
         Py_DECREF(objects[i]);
     }
 }

@@ -1,3 +1,10 @@
+#ifdef __linux__
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1     /* mremap */
+#endif
+#include <sys/mman.h>
+#endif
+
 #include "memory.h"
 
 #include <stdlib.h>
@@ -23,10 +30,93 @@ account(size_t added_bytes, size_t removed_bytes)
     }
 }
 
+/* Large tables come straight from the kernel and go straight back: malloc
+   would keep them, and copy them when they grow.  Huge pages, where the system
+   allows them on request, spare a fault for every 4 KiB. */
+#ifdef __linux__
+
+#define PAGES_FROM_BYTES ((size_t)4 << 20)
+#define HUGE_FROM_BYTES ((size_t)4 << 20)
+
+static int
+is_mapped(size_t size_bytes)
+{
+    return size_bytes >= PAGES_FROM_BYTES;
+}
+
+static void *
+map_pages(size_t size_bytes)
+{
+    void *block = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) {
+        return NULL;
+    }
+    if (size_bytes >= HUGE_FROM_BYTES) {
+        (void)madvise(block, size_bytes, MADV_HUGEPAGE);    /* a wish */
+    }
+    return block;
+}
+
+static void *
+remap_pages(void *block, size_t old_bytes, size_t new_bytes)
+{
+    void *moved = mremap(block, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED) {
+        return NULL;
+    }
+    if (new_bytes >= HUGE_FROM_BYTES) {
+        (void)madvise(moved, new_bytes, MADV_HUGEPAGE);
+    }
+    return moved;
+}
+
+static void
+unmap_pages(void *block, size_t size_bytes)
+{
+    (void)munmap(block, size_bytes);
+}
+
+#else
+
+static int is_mapped(size_t size_bytes) { (void)size_bytes; return 0; }
+static void *map_pages(size_t size_bytes) { (void)size_bytes; return NULL; }
+static void unmap_pages(void *block, size_t size_bytes) { (void)block; (void)size_bytes; }
+
+static void *
+remap_pages(void *block, size_t old_bytes, size_t new_bytes)
+{
+    (void)block; (void)old_bytes; (void)new_bytes;
+    return NULL;
+}
+
+#endif
+
+static void
+give_back(void *block, size_t size_bytes)
+{
+    if (is_mapped(size_bytes)) {
+        unmap_pages(block, size_bytes);
+    }
+    else {
+        free(block);
+    }
+}
+
+static void *
+obtain(size_t size_bytes, int zeroed)
+{
+    if (is_mapped(size_bytes)) {
+        return map_pages(size_bytes);
+    }
+    size_t least_bytes = size_bytes ? size_bytes : 1;
+    return zeroed ? calloc(1, least_bytes) : malloc(least_bytes);
+}
+
 void *
 mg_allocate(size_t size_bytes)
 {
-    void *block = refuses() ? NULL : malloc(size_bytes ? size_bytes : 1);
+    void *block = refuses() ? NULL : obtain(size_bytes, 0);
     if (block != NULL) {
         account(size_bytes, 0);
     }
@@ -36,19 +126,34 @@ mg_allocate(size_t size_bytes)
 void *
 mg_allocate_zeroed(size_t size_bytes)
 {
-    /* calloc, not malloc and memset: large blocks come from the kernel zeroed
-       and stay untouched until used. */
-    void *block = refuses() ? NULL : calloc(1, size_bytes ? size_bytes : 1);
+    void *block = refuses() ? NULL : obtain(size_bytes, 1);
     if (block != NULL) {
         account(size_bytes, 0);
     }
     return block;
 }
 
+static void *
+resize(void *block, size_t old_bytes, size_t new_bytes)
+{
+    if (is_mapped(old_bytes) && is_mapped(new_bytes)) {
+        return remap_pages(block, old_bytes, new_bytes);
+    }
+    if (!is_mapped(old_bytes) && !is_mapped(new_bytes)) {
+        return realloc(block, new_bytes ? new_bytes : 1);
+    }
+    void *moved = obtain(new_bytes, 0);
+    if (moved != NULL && block != NULL) {
+        memcpy(moved, block, old_bytes < new_bytes ? old_bytes : new_bytes);
+        give_back(block, old_bytes);
+    }
+    return moved;
+}
+
 void *
 mg_reallocate(void *block, size_t old_bytes, size_t new_bytes)
 {
-    void *moved = refuses() ? NULL : realloc(block, new_bytes ? new_bytes : 1);
+    void *moved = refuses() ? NULL : resize(block, old_bytes, new_bytes);
     if (moved != NULL) {
         account(new_bytes, old_bytes);
     }
@@ -60,7 +165,7 @@ mg_release(void *block, size_t size_bytes)
 {
     if (block != NULL) {
         account(0, size_bytes);
-        free(block);
+        give_back(block, size_bytes);
     }
 }
 

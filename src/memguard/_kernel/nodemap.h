@@ -35,11 +35,13 @@ mg_popcount(uint64_t x)
 #if defined(__GNUC__)
 #define MG_LOWEST_BIT(x) ((uint32_t)__builtin_ctzll(x))
 #define MG_PREFETCH(p) __builtin_prefetch(p)
+#define MG_INLINE inline __attribute__((always_inline))
 #define MG_LIKELY(x) __builtin_expect(!!(x), 1)
 #define MG_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #else
 #define MG_LOWEST_BIT(x) mg_popcount(((x) & (0 - (x))) - 1)
 #define MG_PREFETCH(p) ((void)(p))
+#define MG_INLINE inline
 #define MG_LIKELY(x) (x)
 #define MG_UNLIKELY(x) (x)
 #endif

@@ -70,6 +70,12 @@ find_live(mg_state *state)
 }
 
 static int
+describe(mg_state *state)
+{
+    return mg_weigh_cycles(state) < 0 || mg_group_shapes(state) < 0 ? -1 : 0;
+}
+
+static int
 run(mg_state *state)
 {
     const mg_request *request = state->request;
@@ -91,9 +97,10 @@ run(mg_state *state)
             return -1;
         }
     }
+    answer->cycle_count = answer->cycle_start.count - 1;
     /* What was found is described in full even when the budget is spent: a
        cycle without its facts is no answer. */
-    return mg_describe_cycles(state) < 0 || mg_group_shapes(state) < 0 ? -1 : 0;
+    return request->describes ? describe(state) : 0;
 }
 
 int
@@ -124,15 +131,43 @@ mg_scan(const mg_request *request, mg_answer *answer)
     return result;
 }
 
+static void
+forget_description(mg_answer *answer)
+{
+    mg_vector_clear(&answer->edge_start, sizeof(uint64_t));
+    mg_vector_clear(&answer->edge_target, sizeof(uint32_t));
+    mg_release(answer->cycles, answer->cycle_count * sizeof(*answer->cycles));
+    mg_release(answer->shapes, answer->shape_count * sizeof(*answer->shapes));
+    answer->cycles = NULL;
+    answer->shapes = NULL;
+    answer->shape_count = 0;
+}
+
+int
+mg_describe(const mg_request *request, mg_answer *answer)
+{
+    mg_state state;
+    memset(&state, 0, sizeof(state));
+    state.request = request;
+    state.answer = answer;
+    int result = mg_map_begin(&state.map, 0);
+    if (result == 0 && answer->cycle_count != 0) {
+        result = mg_enumerate_members(&state) < 0 ? -1 : describe(&state);
+    }
+    mg_map_end(&state.map);
+    mg_vector_clear(&state.cut_dicts, sizeof(void *));
+    if (result < 0) {
+        forget_description(answer);
+    }
+    return result;
+}
+
 void
 mg_answer_clear(mg_answer *answer)
 {
     mg_vector_clear(&answer->type_counts, sizeof(mg_type_count));
     mg_vector_clear(&answer->members, sizeof(void *));
     mg_vector_clear(&answer->cycle_start, sizeof(uint32_t));
-    mg_vector_clear(&answer->edge_start, sizeof(uint64_t));
-    mg_vector_clear(&answer->edge_target, sizeof(uint32_t));
-    mg_release(answer->cycles, answer->cycle_count * sizeof(*answer->cycles));
-    mg_release(answer->shapes, answer->shape_count * sizeof(*answer->shapes));
+    forget_description(answer);
     memset(answer, 0, sizeof(*answer));
 }

@@ -13,8 +13,11 @@
  *   reach.c       what modules and frames reach is alive        -> open bits
  *   garbage.c     trial deletion over the rest: exact verdict   -> open bits
  *   components.c  strongly connected components                 -> members
+ *   expansion.c   references of members and of what they hold   -> graph
  *   owned.c       sizes, references from outside, what is held  -> facts
  *   shapes.c      equal components together                     -> shapes
+ * The last three describe what was found.  They need the members only, so they
+ * can also run later (mg_describe), on the objects as they are then.
  */
 #ifndef MG_SCAN_H
 #define MG_SCAN_H
@@ -44,6 +47,7 @@ extern mg_holding mg_holdings;      /* sentinel of a ring */
 
 typedef struct {
     int kind;
+    int describes;                  /* in the same call */
     unsigned cuts;
     PyObject **roots;               /* NULL: the whole heap */
     size_t root_count;
@@ -99,6 +103,9 @@ typedef struct {
 
 /* 0, or -1 when there was no memory; the answer is then empty. */
 int mg_scan(const mg_request *request, mg_answer *answer);
+/* Describe the cycles of an answer whose request did not ask for it.  -1: no
+   memory; the answer is as before. */
+int mg_describe(const mg_request *request, mg_answer *answer);
 void mg_answer_clear(mg_answer *answer);
 
 /* Take one reference to every object of a holding; drop them again. */
@@ -119,6 +126,7 @@ void mg_make_holder(PyTypeObject *type);
 typedef struct mg_state {
     PyObject **gathered_end;
     int (*drain)(struct mg_state *state);   /* look up what was gathered */
+    void *searcher;                         /* who drains; see components.c */
     mg_map map;
     size_t edge_count;
     PyObject *gathered[MG_GATHERED];
@@ -130,11 +138,12 @@ typedef struct mg_state {
     size_t next_check;
 
     mg_vector cut_dicts;            /* PyObject *: dicts of modules */
+    uint64_t cut_dict_filter[64];   /* a bit for some that may be among them */
     mg_vector pending;              /* uint32_t: cut nodes reached, not yet followed */
-    PyTypeObject *plain_type;       /* last type seen that is not a module's */
+    PyTypeObject *plain_types[16];  /* some whose instances are nothing special */
     PyObject *ignored;              /* references to it are cut */
     mg_vector candidates;           /* references not yet followed */
-    mg_vector children;             /* PyObject *: see owned.c */
+    mg_vector children;             /* PyObject *: see expansion.c */
 } mg_state;
 
 /* Nonzero when the pass must end: no memory, or the budget is spent. */
@@ -142,7 +151,14 @@ int mg_must_stop(mg_state *state);
 
 int mg_enumerate_heap(mg_state *state);
 int mg_enumerate_roots(mg_state *state);
-int mg_is_module(PyTypeObject *type);
+int mg_enumerate_members(mg_state *state);
+void mg_open_members(mg_state *state);
+
+int mg_is_module(PyObject *object);
+int mg_find_out_plain(mg_state *state, PyTypeObject *type);
+int mg_is_cut(mg_state *state, PyObject *object);
+int mg_note_module_dict(mg_state *state, PyObject *module);
+int mg_note_imported_modules(mg_state *state);
 
 int mg_mark_reachable(mg_state *state);
 int mg_judge_rest(mg_state *state, mg_vector *alive_roots);
@@ -151,13 +167,49 @@ int mg_components_from_roots(mg_state *state);
 int mg_components_from_objects(mg_state *state, PyObject **objects, size_t count);
 int mg_components_from_handles(mg_state *state, const mg_vector *handles);
 int mg_components_of_open(mg_state *state);
-int mg_describe_cycles(mg_state *state);
+int mg_weigh_cycles(mg_state *state);
 int mg_group_shapes(mg_state *state);
+
+/* Whether instances of a type are known to be neither modules nor classes nor
+   memguard's own.  Neighbours on the heap have few types, and asking a heap
+   type for its bases costs more than all else that is done for an object. */
+static inline PyTypeObject **
+mg_plain_slot(mg_state *state, PyTypeObject *type)
+{
+    uintptr_t bits = (uintptr_t)type;
+    return &state->plain_types[(bits >> 5 ^ bits >> 11) & 15];
+}
+
+static inline int
+mg_is_plain(mg_state *state, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return MG_LIKELY(*mg_plain_slot(state, type) == type) ||
+           mg_find_out_plain(state, type);
+}
 
 static inline void
 mg_traverse(PyObject *object, visitproc visit, void *argument)
 {
     Py_TYPE(object)->tp_traverse(object, visit, argument);
+}
+
+/* The items of an object that refers to nothing else, some of them perhaps
+   NULL; NULL for objects that have to be traversed. */
+static inline PyObject *const *
+mg_items_of(PyObject *object, size_t *count)
+{
+    if (PyList_CheckExact(object)) {
+        static PyObject *const none[1];
+        PyObject *const *items = ((PyListObject *)object)->ob_item;
+        *count = items == NULL ? 0 : (size_t)Py_SIZE(object);
+        return items == NULL ? none : items;
+    }
+    if (PyTuple_CheckExact(object)) {
+        *count = (size_t)Py_SIZE(object);
+        return ((PyTupleObject *)object)->ob_item;
+    }
+    return NULL;
 }
 
 /* A visitor; its argument is the state. */

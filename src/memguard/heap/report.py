@@ -29,7 +29,8 @@ class ScanReport:
     Holds a reference to every member of every cycle, so that they can be
     looked at. Later scans see through these references; the collector does
     not: garbage stays until the report is dropped, released, or its ``with``
-    block ends. Counts, names and ids stay readable after that.
+    block ends. Counts, names and ids stay readable after that; without
+    ``explain``, those that were read before.
 
     Attributes:
         kind: "garbage", "live", or "created" from `scan_created`.
@@ -75,14 +76,13 @@ class ScanReport:
         self.suspect_count = max(graph.suspect_count for graph in graphs)
         self.unreachable_count = graphs[0].unreachable_count
         self._unreachable_types = graphs[0].unreachable_types
-        self._numbers = self._select(keeps_type)
-        if explain and len(self._numbers) <= SHAPES_NAMED_AT_ONCE:
+        self._keeps_type = keeps_type
+        if explain and sum(graph.shape_count for graph in graphs) <= SHAPES_NAMED_AT_ONCE:
             self._shapes = self._describe_shapes()
 
-    def _select(
-        self, keeps_type: Callable[[Mapping[type, int]], bool] | None
-    ) -> list[tuple[HeapGraph, int]]:
+    def _selected(self) -> list[tuple[HeapGraph, int]]:
         """Choose shapes by type; all cycles of a shape have the same types."""
+        keeps_type = self._keeps_type
         return [
             (graph, number)
             for graph in self._graphs
@@ -91,7 +91,9 @@ class ScanReport:
         ]
 
     def _describe_shapes(self) -> tuple[Shape, ...]:
-        shapes = [shape_of(graph, number, named=self._explain) for graph, number in self._numbers]
+        shapes = [
+            shape_of(graph, number, named=self._explain) for graph, number in self._selected()
+        ]
         if self._is_new is not None:
             shapes = self._only_new(shapes)
         return tuple(sorted(shapes, key=lambda shape: (-shape.object_count, shape.path)))
@@ -99,8 +101,8 @@ class ScanReport:
     def _only_new(self, shapes: list[Shape]) -> list[Shape]:
         assert self._is_new is not None
         kept = []
-        for shape, (graph, number) in zip(shapes, self._numbers, strict=True):
-            indexes = [i for i in graph.shape_cycles(number) if self._is_new(graph, i)]
+        for shape in shapes:
+            indexes = [i for i in shape.cycle_indexes() if self._is_new(shape.graph, i)]
             if indexes:
                 kept.append(shape.narrowed_to(indexes))
         return kept
@@ -139,9 +141,9 @@ class ScanReport:
     @property
     def cycle_count(self) -> int:
         """Cycles [count], without describing them where possible."""
-        if self._is_new is not None or self._shapes is not None:
-            return sum(shape.cycle_count for shape in self.shapes)
-        return sum(graph.shape_facts(number)[0] for graph, number in self._numbers)
+        if self._is_new is None and self._keeps_type is None and self._shapes is None:
+            return sum(graph.cycle_count for graph in self._graphs)
+        return sum(shape.cycle_count for shape in self.shapes)
 
     def objects(self, cycle: Cycle) -> list[object]:
         """Give the members of a cycle themselves, in the order of ``object_ids``.
@@ -152,13 +154,16 @@ class ScanReport:
         self._require_held()
         return cycle.shape.graph.cycle_objects(cycle.index)
 
+    def _is_released(self) -> bool:
+        return any(graph.released for graph in self._graphs)
+
     def _require_held(self) -> None:
-        if any(graph.released for graph in self._graphs):
+        if self._is_released():
             raise ReportReleasedError
 
     def release(self) -> None:
         """Drop the references to what was found; may be called again."""
-        if self._shapes is None and not any(graph.released for graph in self._graphs):
+        if self._explain and self._shapes is None and not self._is_released():
             self._shapes = self._describe_shapes()
         for graph in self._graphs:
             graph.release()

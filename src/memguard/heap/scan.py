@@ -49,7 +49,11 @@ def scan(
             >= 1]; the report is then marked ``complete=False``.
         budget_seconds: Stop when so much time has passed [s, > 0]; marked
             likewise.
-        explain: Name the references of one cycle of each shape.
+        explain: Weigh the cycles, group them by shape and name the references
+            of one of each, within the scan. Without, a scan only finds which
+            objects lie on which cycle; ``report.cycles`` and ``report.shapes``
+            are worked out when first read, from the objects as they are then,
+            and name no reference.
 
     Returns:
         The cycles, grouped by shape, most objects first. It holds references
@@ -70,9 +74,8 @@ def scan(
         Any thread; the call holds the GIL from start to end.
 
     Source:
-        CPython ``Python/gc.c``, ``deduce_unreachable``; H. N. Gabow,
-        "Path-based depth-first search for strong and biconnected
-        components", 2000.
+        CPython ``Python/gc.c``, ``deduce_unreachable``; R. Tarjan,
+        "Depth-first search and linear graph algorithms", 1972.
     """
     return scan_beyond(
         frozenset(),
@@ -129,6 +132,7 @@ def scan_beyond(
         _checked_max_objects(max_objects),
         _checked_budget(budget_seconds),
         root_references=extra_references,
+        describe=explain,
     )
     uses_cuts = kind == "live" or roots is not None
     return ScanReport(

@@ -1,0 +1,1 @@
+"""Benchmarks: always a ratio to a peer that ran beside, never a bare time."""

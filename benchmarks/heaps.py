@@ -1,0 +1,169 @@
+"""Heaps to scan: made of what programs are made of, in sizes from 10^4 to 10^7.
+
+Each maker takes a number of objects and returns whatever keeps them alive; the
+collector then tracks that many objects more, give or take a few.
+"""
+
+import random
+from collections.abc import Callable
+
+
+class Record:
+    """An instance with a ``__dict__``."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.name = "record"
+        self.tags = [number]
+
+
+class Row:
+    """The same in slots."""
+
+    __slots__ = ("name", "number", "tags")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.name = "row"
+        self.tags = [number]
+
+
+class Link:
+    """A link of a chain, with a ``__dict__``."""
+
+    def __init__(self, following: "Link | None") -> None:
+        self.following = following
+
+
+class SlottedLink:
+    """The same in slots."""
+
+    __slots__ = ("following",)
+
+    def __init__(self, following: "SlottedLink | None") -> None:
+        self.following = following
+
+
+class Context:
+    """A context that knows its parent, which lists it: a cycle each."""
+
+    def __init__(self, parent: "Context | None" = None) -> None:
+        self.parent = parent
+        self.subtasks: list[Context] = []
+        if parent is not None:
+            parent.subtasks.append(self)
+
+
+class SlottedContext:
+    """The same in slots."""
+
+    __slots__ = ("parent", "subtasks")
+
+    def __init__(self, parent: "SlottedContext | None" = None) -> None:
+        self.parent = parent
+        self.subtasks: list[SlottedContext] = []
+        if parent is not None:
+            parent.subtasks.append(self)
+
+
+class Pair:
+    """One of two that refer to each other."""
+
+    def __init__(self) -> None:
+        self.other: Pair | None = None
+
+
+def _flat(cls: type) -> Callable[[int], object]:
+    return lambda count: [cls(number) for number in range(count // 2)]
+
+
+def _chain(cls: type) -> Callable[[int], object]:
+    def make(count: int) -> object:
+        # The chain is held in pieces: freeing one of a million links by
+        # reference counts alone would nest as deep.
+        held, link = [], None
+        for number in range(count):
+            link = cls(link)
+            if number % 1000 == 999:
+                held.append(link)
+        held.append(link)
+        return held
+
+    return make
+
+
+def _families(cls: type) -> Callable[[int], object]:
+    def make(count: int) -> object:
+        held = []
+        for _ in range(count // 10):
+            parent = cls()
+            for _ in range(4):
+                cls(parent)
+            held.append(parent)
+        return held
+
+    return make
+
+
+def _documents(count: int) -> object:
+    return [
+        {"id": n, "tags": ["a", "b", n], "author": {"name": "x", "scores": [n, n + 1]}}
+        for n in range(count // 4)
+    ]
+
+
+def _tree(cls: type) -> Callable[[int], object]:
+    """All in one component: parents list children, who refer to them."""
+
+    def make(count: int) -> object:
+        nodes = [cls()]
+        for number in range(1, count // 2):
+            nodes.append(cls(nodes[(number - 1) // 3]))
+        return nodes[0]
+
+    return make
+
+
+def _ring(count: int) -> object:
+    first = last = Pair()
+    for _ in range(count - 1):
+        following = Pair()
+        last.other = following
+        last = following
+    last.other = first
+    return first
+
+
+def _tangle(count: int) -> object:
+    choose = random.Random(count).randrange
+    vertices: list[list[object]] = [[] for _ in range(count)]
+    for vertex in vertices:
+        vertex.extend(vertices[choose(count)] for _ in range(3))
+    return vertices
+
+
+def planted(count: int, cycle_count: int) -> object:
+    """Make records, and among them pairs that refer to each other."""
+    held: list[object] = [Record(number) for number in range((count - 2 * cycle_count) // 2)]
+    every = max(1, len(held) // cycle_count)
+    for number in range(cycle_count):
+        one, two = Pair(), Pair()
+        one.other, two.other = two, one
+        held.insert(min(number * (every + 1), len(held)), one) if number < 100 else held.append(one)
+    return held
+
+
+HEAPS: dict[str, Callable[[int], object]] = {
+    "flat, __dict__": _flat(Record),
+    "flat, __slots__": _flat(Row),
+    "deep, __dict__": _chain(Link),
+    "deep, __slots__": _chain(SlottedLink),
+    "dicts and lists": _documents,
+    "cycles, __dict__": _families(Context),
+    "cycles, __slots__": _families(SlottedContext),
+    "one tree, __dict__": _tree(Context),
+    "one tree, __slots__": _tree(SlottedContext),
+    "one ring": _ring,
+    "one tangle": _tangle,
+}
+"""By name; the first five have no cycles."""

@@ -1,0 +1,92 @@
+"""Measure calls side by side in one process.
+
+Covers: alternating rounds, medians, the refusal of a build whose times would
+mean nothing.
+Does not cover: what is measured (``heaps``, ``peers``) nor the table.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import memguard
+from memguard import _core
+
+
+class WrongBuildError(RuntimeError):
+    """This build is not the one that users get."""
+
+
+def require_release_build() -> None:
+    """Refuse a build that is not optimised, or is watched by a sanitizer."""
+    build = _core.build_info()
+    if not build["optimised"] or build["sanitized"] or build["traced"] or build["assertions"]:
+        raise WrongBuildError(
+            f"this build is {build}; benchmarks need MEMGUARD_BUILD=release (the default)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of each round, by name of the call."""
+
+    rounds: Mapping[str, list[float]]
+
+    def median_seconds(self, name: str) -> float:
+        """Give the median of all rounds."""
+        return statistics.median(self.rounds[name])
+
+    def ratio(self, name: str, to: str) -> float:
+        """Give the ratio of two medians."""
+        return self.median_seconds(name) / self.median_seconds(to)
+
+
+def measure(
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    least_rounds: int = 5,
+    least_seconds: float = 2.0,
+    most_rounds: int = 51,
+) -> Measured:
+    """Time calls in turn, so that what disturbs the machine disturbs all.
+
+    What a call returns is dropped within its own time.
+    """
+    rounds: dict[str, list[float]] = {name: [] for name in calls}
+    started = time.perf_counter()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for call in calls.values():
+            call()
+        while len(rounds[next(iter(rounds))]) < least_rounds or (
+            time.perf_counter() - started < least_seconds
+            and len(rounds[next(iter(rounds))]) < most_rounds
+        ):
+            for name, call in calls.items():
+                begun = time.perf_counter()
+                call()
+                rounds[name].append(time.perf_counter() - begun)
+    finally:
+        if was_enabled:
+            gc.enable()
+    return Measured(rounds)
+
+
+def scan_garbage() -> None:
+    """Find all garbage; the report is dropped at once."""
+    memguard.scan("garbage", explain=False)
+
+
+def scan_live() -> None:
+    """Find all live cycles; the report is dropped at once."""
+    memguard.scan("live", explain=False)
+
+
+SCANS: dict[str, Callable[[], object]] = {
+    "gc.collect()": gc.collect,
+    "garbage": scan_garbage,
+    "live": scan_live,
+}
