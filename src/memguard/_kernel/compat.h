@@ -105,6 +105,36 @@ mg_preheader_bytes(PyTypeObject *type)
     return bytes;
 }
 
+/* Fetch into the cache what the header of an object points at and tp_traverse
+   reads: items, key tables, attribute values. */
+static inline void
+mg_prefetch_body(PyObject *object)
+{
+#if defined(__GNUC__)
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyList_Type) {
+        __builtin_prefetch(((PyListObject *)object)->ob_item);
+    }
+    else if (type == &PyDict_Type) {
+        PyDictObject *dict = (PyDictObject *)object;
+        __builtin_prefetch((char *)dict->ma_keys + 64);
+        __builtin_prefetch(dict->ma_values != NULL ? (void *)dict->ma_values
+                                                   : (void *)dict->ma_keys);
+    }
+    else if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+#if PY_VERSION_HEX >= 0x030d0000
+        __builtin_prefetch((char *)object + 64);        /* values are inline */
+#elif PY_VERSION_HEX >= 0x030c0000
+        __builtin_prefetch(((void **)object)[-3]);
+#else
+        __builtin_prefetch(((void **)object)[-4]);
+#endif
+    }
+#else
+    (void)object;
+#endif
+}
+
 extern int mg_force_stack_dedupe;   /* test hook: behave as on 3.14+ */
 
 static inline int

@@ -302,7 +302,7 @@ mg_number_members(mg_weigher *w)
     state->gathered_end = state->gathered;
     mg_open_members(state);
     size_t count;
-    if (mg_map_rank(&state->map, &count) < 0) {
+    if (mg_map_rank_open(&state->map, &count) < 0) {
         return -1;
     }
     w->cycle_of = mg_allocate(w->member_count * sizeof(*w->cycle_of));

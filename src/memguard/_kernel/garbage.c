@@ -11,7 +11,7 @@
  *
  * Source: CPython Python/gc.c, deduce_unreachable().
  */
-#include "scan.h"
+#include "rows.h"
 #include "pointer_index.h"
 
 #include <stdlib.h>
@@ -20,36 +20,43 @@
 #define CHECK_EVERY 1024
 #define ALWAYS_ALIVE INT32_MAX
 
+/* Nodes are numbered by address; a row's link is MG_DONE once its node is
+   known to be alive, and 0 before. */
 typedef struct {
     mg_state *state;
-    size_t node_count;
-    uint32_t *handles;          /* by number */
+    mg_rows nodes;
     int32_t *counts;            /* references left after those found */
-    uint64_t *edge_start;       /* node_count + 1 */
-    mg_vector *edges;           /* uint32_t numbers */
     uint32_t *stack;
-    uint8_t *alive;
 } rest;
 
 static int
-record_gathered(mg_state *state)
+record(rest *r, PyObject *const *objects, size_t count)
 {
-    mg_vector *edges = &state->candidates;
-    size_t count = mg_gathered_count(state);
-    state->gathered_end = state->gathered;
-    state->edge_count += count;
+    mg_state *state = r->state;
+    mg_vector *edges = &r->nodes.edges;
     if (mg_vector_make_room(edges, count, sizeof(uint32_t)) < 0) {
         state->out_of_memory = 1;
         return 1;
     }
+    uint32_t *items = MG_ITEMS(uint32_t, edges);
+    size_t end = edges->count;
     for (size_t i = 0; i < count; i++) {
-        uint32_t handle = mg_find(&state->map, state->gathered[i]);
+        uint32_t handle = mg_find(&state->map, objects[i]);
+        state->edge_count += objects[i] != NULL;
         if (state->map.words[handle >> 6].open & MG_BIT(handle)) {
-            MG_ITEMS(uint32_t, edges)[edges->count++] =
-                mg_number_of(&state->map, handle);
+            items[end++] = mg_number_of(&state->map, handle);
         }
     }
+    edges->count = end;
     return 0;
+}
+
+static int
+record_gathered(mg_state *state)
+{
+    size_t count = mg_gathered_count(state);
+    state->gathered_end = state->gathered;
+    return record(state->searcher, state->gathered, count);
 }
 
 static int32_t
@@ -60,12 +67,10 @@ starting_count(PyObject *object)
         ? ALWAYS_ALIVE : (int32_t)count;
 }
 
-static void
+static inline void
 take_one(rest *r, uint32_t number)
 {
-    if (r->counts[number] != ALWAYS_ALIVE) {
-        r->counts[number]--;
-    }
+    r->counts[number] -= r->counts[number] != ALWAYS_ALIVE;
 }
 
 static int
@@ -77,12 +82,11 @@ compare_numbers(const void *left, const void *right)
 }
 
 static void
-subtract_edges_of(rest *r, size_t number, PyObject *object)
+subtract_edges(rest *r, PyObject *source, size_t first)
 {
-    uint32_t *edges = MG_ITEMS(uint32_t, r->edges);
-    size_t first = r->edge_start[number];
-    size_t end = r->edges->count;
-    if (!mg_has_borrowed_stack(Py_TYPE(object))) {
+    uint32_t *edges = MG_ITEMS(uint32_t, &r->nodes.edges);
+    size_t end = r->nodes.edges.count;
+    if (!mg_has_borrowed_stack(Py_TYPE(source))) {
         for (size_t e = first; e < end; e++) {
             take_one(r, edges[e]);
         }
@@ -128,33 +132,51 @@ subtract_own(rest *r)
     }
 }
 
-static int
-record_all(rest *r)
+static void
+count_references(rest *r)
 {
-    mg_map *map = &r->state->map;
+    const mg_map *map = &r->state->map;
     size_t number = 0;
     size_t words = mg_word_count(map);
     for (size_t w = 0; w < words; w++) {
         for (uint64_t open = map->words[w].open; open != 0; open &= open - 1) {
             uint32_t handle = (uint32_t)(w << 6) | MG_LOWEST_BIT(open);
-            r->handles[number] = handle;
-            r->counts[number++] =
-                starting_count((PyObject *)mg_address_of(map, handle));
+            r->nodes.handles[number] = handle;
+            r->counts[number++] = starting_count(mg_object_of(map, handle));
         }
     }
-    for (number = 0; number < r->node_count; number++) {
-        PyObject *object = (PyObject *)mg_address_of(map, r->handles[number]);
-        r->edge_start[number] = r->edges->count;
-        mg_traverse(object, mg_gather, r->state);
-        if (record_gathered(r->state) != 0 || r->state->out_of_memory) {
+    r->nodes.count = number;
+}
+
+static int
+record_references_of(rest *r, PyObject *object)
+{
+    size_t count;
+    PyObject *const *items = mg_items_of(object, &count);
+    if (items != NULL) {
+        return record(r, items, count);
+    }
+    mg_traverse(object, mg_gather, r->state);
+    return record_gathered(r->state);
+}
+
+static int
+record_all(rest *r)
+{
+    mg_state *state = r->state;
+    for (size_t number = 0; number < r->nodes.count; number++) {
+        PyObject *object = mg_object_of(&state->map, r->nodes.handles[number]);
+        size_t first = r->nodes.edges.count;
+        if (record_references_of(r, object) != 0 || state->out_of_memory ||
+            r->nodes.edges.count > UINT32_MAX) {
             return -1;
         }
-        subtract_edges_of(r, number, object);
-        if (number % CHECK_EVERY == 0 && mg_must_stop(r->state)) {
+        subtract_edges(r, object, first);
+        r->nodes.rows[number] = (mg_row){0, (uint32_t)r->nodes.edges.count};
+        if (number % CHECK_EVERY == 0 && mg_must_stop(state)) {
             return 0;
         }
     }
-    r->edge_start[r->node_count] = r->edges->count;
     subtract_own(r);
     return 0;
 }
@@ -162,15 +184,17 @@ record_all(rest *r)
 static void
 spread_from(rest *r, uint32_t root)
 {
-    const uint32_t *edges = MG_ITEMS(uint32_t, r->edges);
+    const uint32_t *edges = MG_ITEMS(uint32_t, &r->nodes.edges);
+    mg_row *rows = r->nodes.rows;
     size_t depth = 0;
-    r->alive[root] = 1;
+    rows[root].link = MG_DONE;
     r->stack[depth++] = root;
     while (depth != 0) {
         uint32_t number = r->stack[--depth];
-        for (size_t e = r->edge_start[number]; e < r->edge_start[number + 1]; e++) {
-            if (!r->alive[edges[e]]) {
-                r->alive[edges[e]] = 1;
+        for (uint32_t e = number == 0 ? 0 : rows[number - 1].end;
+             e < rows[number].end; e++) {
+            if (rows[edges[e]].link != MG_DONE) {
+                rows[edges[e]].link = MG_DONE;
                 r->stack[depth++] = edges[e];
             }
         }
@@ -178,17 +202,17 @@ spread_from(rest *r, uint32_t root)
 }
 
 static int
-find_alive(rest *r, mg_vector *alive_roots)
+find_alive(rest *r, mg_vector *held)
 {
-    for (uint32_t number = 0; number < r->node_count; number++) {
+    for (uint32_t number = 0; number < r->nodes.count; number++) {
         if (r->counts[number] == 0) {
             continue;
         }
         r->state->answer->suspect_count += r->counts[number] < 0;
-        if (!r->alive[number]) {
+        if (r->nodes.rows[number].link != MG_DONE) {
             spread_from(r, number);
         }
-        if (mg_push_u32(alive_roots, r->handles[number]) < 0) {
+        if (held != NULL && mg_push_u32(held, r->nodes.handles[number]) < 0) {
             return -1;
         }
     }
@@ -215,77 +239,83 @@ count_type(mg_answer *answer, mg_pointer_index *types, PyTypeObject *type)
     return 0;
 }
 
-/* The garbage stays open for kind "garbage", and is closed for "live". */
+/* Count what is garbage, and close it: no later pass may look at it. */
 static int
-settle(rest *r, mg_pointer_index *types)
+settle_garbage(rest *r)
 {
     mg_state *state = r->state;
     mg_answer *answer = state->answer;
-    int keep_garbage = state->request->kind == MG_GARBAGE;
-    for (size_t number = 0; number < r->node_count; number++) {
-        uint32_t handle = r->handles[number];
-        if (!r->alive[number]) {
-            PyObject *object = (PyObject *)mg_address_of(&state->map, handle);
-            answer->unreachable_count++;
-            if (count_type(answer, types, Py_TYPE(object)) < 0) {
-                return -1;
-            }
-        }
-        if (r->alive[number] == keep_garbage) {
-            state->map.words[handle >> 6].open &= ~MG_BIT(handle);
-        }
-    }
-    return 0;
-}
-
-static int
-judge(rest *r, mg_vector *alive_roots)
-{
-    size_t n = r->node_count;
-    r->handles = mg_allocate(n * sizeof(*r->handles));
-    r->counts = mg_allocate(n * sizeof(*r->counts));
-    r->edge_start = mg_allocate((n + 1) * sizeof(*r->edge_start));
-    if (r->handles == NULL || r->counts == NULL || r->edge_start == NULL ||
-        record_all(r) < 0) {
-        return -1;
-    }
-    if (r->state->answer->stopped == MG_STOPPED_BY_BUDGET) {
-        return 0;
-    }
-    r->stack = mg_allocate(n * sizeof(*r->stack));
-    r->alive = mg_allocate_zeroed(n);
-    if (r->stack == NULL || r->alive == NULL ||
-        find_alive(r, alive_roots) < 0) {
-        return -1;
-    }
     mg_pointer_index types = {0};
-    int result = settle(r, &types);
+    int result = 0;
+    for (size_t number = 0; number < r->nodes.count && result == 0; number++) {
+        if (r->nodes.rows[number].link != MG_DONE) {
+            uint32_t handle = r->nodes.handles[number];
+            PyObject *object = mg_object_of(&state->map, handle);
+            state->map.words[handle >> 6].open &= ~MG_BIT(handle);
+            state->map.words[handle >> 6].marked &= ~MG_BIT(handle);
+            answer->unreachable_count++;
+            result = count_type(answer, &types, Py_TYPE(object));
+        }
+    }
     mg_pointer_index_clear(&types);
     return result;
 }
 
-/* Pushes the handles of nodes that are held from outside.  When the budget
-   ends first, nothing is claimed. */
-int
-mg_judge_rest(mg_state *state, mg_vector *alive_roots)
+static void
+release_counts(rest *r, size_t node_count)
 {
-    rest r;
-    memset(&r, 0, sizeof(r));
-    r.state = state;
-    r.edges = &state->candidates;
-    state->drain = record_gathered;
-    state->gathered_end = state->gathered;
-    if (mg_map_rank(&state->map, &r.node_count) < 0) {
+    mg_release(r->counts, node_count * sizeof(*r->counts));
+    mg_release(r->stack, node_count * sizeof(*r->stack));
+    r->counts = NULL;
+    r->stack = NULL;
+}
+
+static int
+judge(rest *r, size_t node_count, mg_vector *held)
+{
+    mg_state *state = r->state;
+    r->counts = mg_allocate(node_count * sizeof(*r->counts));
+    if (mg_rows_begin(&r->nodes, node_count) < 0 || r->counts == NULL) {
         return -1;
     }
-    int result = r.node_count == 0 ? 0 : judge(&r, alive_roots);
-    size_t n = r.node_count;
-    mg_release(r.handles, n * sizeof(*r.handles));
-    mg_release(r.counts, n * sizeof(*r.counts));
-    mg_release(r.edge_start, (n + 1) * sizeof(*r.edge_start));
-    mg_release(r.stack, n * sizeof(*r.stack));
-    mg_release(r.alive, n);
-    mg_vector_clear(r.edges, sizeof(uint32_t));
+    count_references(r);
+    if (record_all(r) < 0) {
+        return -1;
+    }
+    if (state->answer->stopped == MG_STOPPED_BY_BUDGET) {
+        return 0;
+    }
+    mg_map_forget_ranks(&state->map);
+    r->stack = mg_allocate(node_count * sizeof(*r->stack));
+    if (r->stack == NULL || find_alive(r, held) < 0 || settle_garbage(r) < 0) {
+        return -1;
+    }
+    release_counts(r, node_count);
+    return state->request->kind == MG_GARBAGE
+        ? mg_emit_components(state, &r->nodes) : 0;
+}
+
+/* Kind "garbage": the cycles among the garbage go to the answer.  Kind "live":
+   the handles of nodes that are held from outside go to `held`.  When the
+   budget ends first, nothing is claimed. */
+int
+mg_judge_rest(mg_state *state, mg_vector *held)
+{
+    rest r;
+    size_t node_count;
+    memset(&r, 0, sizeof(r));
+    r.state = state;
+    state->drain = record_gathered;
+    state->searcher = &r;
+    state->gathered_end = state->gathered;
+    if (mg_map_rank_open(&state->map, &node_count) < 0) {
+        state->out_of_memory = 1;
+        return -1;
+    }
+    int result = node_count == 0 ? 0 : judge(&r, node_count, held);
+    release_counts(&r, node_count);
+    mg_rows_end(&r.nodes);
+    mg_map_forget_ranks(&state->map);
     if (result < 0) {
         state->out_of_memory = 1;
     }

@@ -7,7 +7,7 @@
  */
 #include "scan.h"
 
-#define LOOK_AHEAD 8
+#define LOOK_AHEAD 24
 
 mg_holding mg_holdings = {NULL, NULL, 0, &mg_holdings, &mg_holdings};
 

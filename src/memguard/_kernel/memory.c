@@ -35,8 +35,8 @@ account(size_t added_bytes, size_t removed_bytes)
    allows them on request, spare a fault for every 4 KiB. */
 #ifdef __linux__
 
-#define PAGES_FROM_BYTES ((size_t)4 << 20)
-#define HUGE_FROM_BYTES ((size_t)4 << 20)
+#define PAGES_FROM_BYTES ((size_t)1 << 20)
+#define HUGE_FROM_BYTES ((size_t)2 << 20)
 
 static int
 is_mapped(size_t size_bytes)
@@ -178,9 +178,10 @@ mg_vector_grow(mg_vector *vector, size_t item_bytes)
 int
 mg_vector_enlarge(mg_vector *vector, size_t more, size_t item_bytes)
 {
-    /* By half: a doubled array may be half empty when it is at its largest,
-       and that is when side_table_bytes is read. */
-    size_t capacity = vector->capacity + vector->capacity / 2 + more;
+    /* What is spare counts in side_table_bytes; large arrays grow without
+       being copied, so theirs can be small. */
+    size_t spare = is_mapped(vector->capacity * item_bytes) ? 8 : 2;
+    size_t capacity = vector->capacity + vector->capacity / spare + more;
     if (capacity > SIZE_MAX / item_bytes) {
         return -1;
     }
@@ -192,6 +193,17 @@ mg_vector_enlarge(mg_vector *vector, size_t more, size_t item_bytes)
     vector->items = items;
     vector->capacity = capacity;
     return 0;
+}
+
+void
+mg_vector_fit(mg_vector *vector, size_t item_bytes)
+{
+    void *items = mg_reallocate(vector->items, vector->capacity * item_bytes,
+                                vector->count * item_bytes);
+    if (items != NULL) {
+        vector->items = items;
+        vector->capacity = vector->count;
+    }
 }
 
 void

@@ -37,6 +37,8 @@ typedef struct {
 
 int mg_vector_grow(mg_vector *vector, size_t item_bytes);
 int mg_vector_enlarge(mg_vector *vector, size_t more, size_t item_bytes);
+/* Give back what is not used; keeps what cannot be given back. */
+void mg_vector_fit(mg_vector *vector, size_t item_bytes);
 void mg_vector_clear(mg_vector *vector, size_t item_bytes);
 
 /* Room for `more` items after the present ones. */

@@ -66,7 +66,6 @@ release_leaves(mg_map *map)
 {
     size_t words = map->leaf_capacity * MG_LEAF_WORDS;
     mg_release(map->words, words * sizeof(*map->words));
-    mg_release(map->cut, words * sizeof(*map->cut));
     mg_release(map->leaf_base, map->leaf_capacity * sizeof(*map->leaf_base));
 }
 
@@ -80,10 +79,7 @@ reserve_leaves(mg_map *map, size_t count)
     larger.leaf_capacity = count;
     larger.words = mg_allocate_zeroed(words * sizeof(*larger.words));
     larger.leaf_base = mg_allocate_zeroed(count * sizeof(*larger.leaf_base));
-    larger.cut = map->with_cuts
-        ? mg_allocate_zeroed(words * sizeof(*larger.cut)) : NULL;
-    if (larger.words == NULL || larger.leaf_base == NULL ||
-        (map->with_cuts && larger.cut == NULL)) {
+    if (larger.words == NULL || larger.leaf_base == NULL) {
         release_leaves(&larger);
         return -1;
     }
@@ -92,9 +88,6 @@ reserve_leaves(mg_map *map, size_t count)
         memcpy(larger.words, map->words, old_words * sizeof(*map->words));
         memcpy(larger.leaf_base, map->leaf_base,
                map->leaf_capacity * sizeof(*map->leaf_base));
-        if (map->with_cuts) {
-            memcpy(larger.cut, map->cut, old_words * sizeof(*map->cut));
-        }
     }
     release_leaves(map);
     *map = larger;
@@ -108,10 +101,9 @@ grow_leaves(mg_map *map)
 }
 
 int
-mg_map_begin(mg_map *map, int with_cuts)
+mg_map_begin(mg_map *map)
 {
     memset(map, 0, sizeof(*map));
-    map->with_cuts = with_cuts;
     map->last_chunk = UINTPTR_MAX;
     if (allocate_hash(map, 64) < 0 || grow_leaves(map) < 0) {
         mg_map_end(map);
@@ -233,7 +225,6 @@ lay_out(mg_map *map)
     size_t chunks = chunks_in(&main);
     mg_map laid = *map;
     laid.words = NULL;
-    laid.cut = NULL;
     laid.leaf_base = NULL;
     laid.leaf_capacity = 0;
     if (reserve_leaves(&laid, 1 + chunks + map->leaf_count) < 0) {
@@ -251,11 +242,6 @@ lay_out(mg_map *map)
         memcpy(laid.words + to * MG_LEAF_WORDS,
                map->words + leaf * MG_LEAF_WORDS,
                MG_LEAF_WORDS * sizeof(*map->words));
-        if (map->with_cuts) {
-            memcpy(laid.cut + to * MG_LEAF_WORDS,
-                   map->cut + leaf * MG_LEAF_WORDS,
-                   MG_LEAF_WORDS * sizeof(*map->cut));
-        }
     }
     release_leaves(map);
     *map = laid;
@@ -342,9 +328,8 @@ mg_find_far(const mg_map *map, uintptr_t address)
     return 0;
 }
 
-/* Number the open nodes 0, 1, ... by address.  -1: no memory. */
-int
-mg_map_rank(mg_map *map, size_t *node_count)
+static MG_INLINE int
+rank(mg_map *map, const int marked, size_t *node_count)
 {
     size_t words = mg_word_count(map);
     if (map->ranks == NULL) {
@@ -355,18 +340,38 @@ mg_map_rank(mg_map *map, size_t *node_count)
     }
     uint32_t before = 0;
     for (size_t w = 0; w < words; w++) {
-        map->ranks[w].nodes = map->words[w].open;
-        map->ranks[w].before = before;
-        before += mg_popcount(map->words[w].open);
+        uint64_t nodes = marked ? map->words[w].marked : map->words[w].open;
+        map->ranks[w] = (mg_rank){nodes, before};
+        before += mg_popcount(nodes);
     }
     *node_count = before;
     return 0;
 }
 
+/* Number the open nodes 0, 1, ... by address.  -1: no memory. */
+int
+mg_map_rank_open(mg_map *map, size_t *node_count)
+{
+    return rank(map, 0, node_count);
+}
+
+int
+mg_map_rank_marked(mg_map *map, size_t *node_count)
+{
+    return rank(map, 1, node_count);
+}
+
+void
+mg_map_forget_ranks(mg_map *map)
+{
+    mg_release(map->ranks, mg_word_count(map) * sizeof(*map->ranks));
+    map->ranks = NULL;
+}
+
 void
 mg_map_end(mg_map *map)
 {
-    mg_release(map->ranks, mg_word_count(map) * sizeof(*map->ranks));
+    mg_map_forget_ranks(map);
     release_leaves(map);
     release_hash(map->hash_keys, map->hash_leaves, map->hash_capacity);
     mg_release(map->second.leaf_of_chunk,

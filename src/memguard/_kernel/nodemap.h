@@ -54,10 +54,11 @@ mg_popcount(uint64_t x)
 
 typedef struct {
     uint64_t open;      /* a node that no pass has reached yet */
-    uint64_t on_stack;  /* entered, and its component not yet known */
+    uint64_t marked;    /* before that: the node is cut; after: it was reached
+                           and is not cut */
 } mg_word;
 
-/* A numbering of the nodes that were open when it was made. */
+/* A numbering of the nodes that were open, or marked, when it was made. */
 typedef struct {
     uint64_t nodes;
     uint32_t before;    /* nodes in all words before this one */
@@ -75,17 +76,15 @@ typedef struct {
     uintptr_t main_base;
     size_t main_bytes;
     mg_word *words;             /* leaf 0 is empty, for addresses without one */
-    uint64_t *cut;              /* same indexing; NULL when nothing can be cut */
     mg_region second;           /* span 0: there is none */
 
     mg_region *others;
     size_t other_count;
     size_t region_capacity;
-    mg_rank *ranks;             /* see mg_map_rank */
+    mg_rank *ranks;             /* see mg_map_rank_open */
     uintptr_t *leaf_base;
     size_t leaf_count;
     size_t leaf_capacity;
-    int with_cuts;
 
     /* chunk number -> leaf, while adding */
     uintptr_t *hash_keys;
@@ -95,10 +94,12 @@ typedef struct {
     uint32_t last_leaf;
 } mg_map;
 
-int mg_map_begin(mg_map *map, int with_cuts);
+int mg_map_begin(mg_map *map);
 uint32_t mg_map_new_leaf(mg_map *map, uintptr_t chunk);    /* 0: no memory */
 int mg_map_seal(mg_map *map);
-int mg_map_rank(mg_map *map, size_t *node_count);
+int mg_map_rank_open(mg_map *map, size_t *node_count);
+int mg_map_rank_marked(mg_map *map, size_t *node_count);
+void mg_map_forget_ranks(mg_map *map);
 void mg_map_end(mg_map *map);
 
 static inline size_t
@@ -115,12 +116,13 @@ mg_handle_of(uint32_t leaf, uintptr_t address)
                       ((1u << (MG_LEAF_SHIFT - MG_GRANULE_SHIFT)) - 1));
 }
 
-static inline uintptr_t
-mg_address_of(const mg_map *map, uint32_t handle)
+static inline void *
+mg_object_of(const mg_map *map, uint32_t handle)
 {
-    return map->leaf_base[handle >> (MG_LEAF_SHIFT - MG_GRANULE_SHIFT)] +
-           ((uintptr_t)(handle & ((1u << (MG_LEAF_SHIFT - MG_GRANULE_SHIFT)) - 1))
-            << MG_GRANULE_SHIFT);
+    return (void *)(
+        map->leaf_base[handle >> (MG_LEAF_SHIFT - MG_GRANULE_SHIFT)] +
+        ((uintptr_t)(handle & ((1u << (MG_LEAF_SHIFT - MG_GRANULE_SHIFT)) - 1))
+         << MG_GRANULE_SHIFT));
 }
 
 #define MG_BIT(handle) ((uint64_t)1 << ((handle) & 63))

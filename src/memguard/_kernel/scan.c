@@ -1,4 +1,4 @@
-#include "scan.h"
+#include "forest.h"
 
 #include <string.h>
 
@@ -22,50 +22,130 @@ budget_is_spent(const mg_state *state)
     return state->answer->stopped == MG_STOPPED_BY_BUDGET;
 }
 
-/* Each pass but the last counts the references of the objects it traverses
-   for the first time; going over known ones again must not add to them. */
+static int
+reach_object(PyObject *object, void *argument)
+{
+    mg_forest *forest = argument;
+    mg_forest_reach(forest, mg_find(&forest->state->map, object));
+    return 1;
+}
+
+/* What sys.modules and running frames lead to is alive by the collector's own
+   rule, for those references come from outside the heap.  In a real process
+   that is nearly every object, and none of their counts has to be looked at. */
+static int
+explore_from_interpreter(mg_forest *forest)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+    if (modules != NULL) {
+        reach_object(modules, forest);
+    }
+    mg_for_each_frame_root(reach_object, forest);
+    return forest->state->out_of_memory ? -1 : mg_forest_explore(forest);
+}
+
+/* From the given roots; those that are cut are no nodes, but what they lead to
+   is meant. */
+static int
+explore_from_request(mg_forest *forest)
+{
+    const mg_request *request = forest->state->request;
+    mg_map *map = &forest->state->map;
+    for (size_t i = 0; i < request->root_count; i++) {
+        PyObject *root = request->roots[i];
+        uint32_t handle = mg_find(map, root);
+        const mg_word *word = &map->words[handle >> 6];
+        if ((word->open | word->marked) & MG_BIT(handle)) {
+            mg_forest_reach(forest, handle);
+        }
+        else if (mg_is_gc(root) && PyObject_GC_IsTracked(root) &&
+                 mg_forest_follow(forest, root) < 0) {
+            return -1;
+        }
+    }
+    return mg_forest_explore(forest);
+}
+
+static int
+explore_from_handles(mg_forest *forest, const mg_vector *handles)
+{
+    mg_forest_resume(forest);
+    for (size_t i = 0; i < handles->count; i++) {
+        mg_forest_reach(forest, MG_ITEMS(uint32_t, handles)[i]);
+    }
+    return mg_forest_explore(forest);
+}
+
+/* What was explored when the budget ended is searched all the same: its cycles
+   are cycles, though there may be more. */
+static int
+find_components(mg_forest *forest)
+{
+    return mg_keep_candidates(forest) < 0
+        ? -1 : mg_emit_components(forest->state, &forest->visits);
+}
+
+static int
+close_reachable(mg_state *state)
+{
+    mg_forest forest;
+    int result = mg_forest_begin(&forest, state, 0);
+    if (result == 0) {
+        result = explore_from_interpreter(&forest);
+    }
+    mg_forest_end(&forest);
+    return result;
+}
+
 static int
 find_garbage(mg_state *state)
 {
+    if (state->request->roots == NULL && close_reachable(state) < 0) {
+        return -1;
+    }
+    return budget_is_spent(state) ? 0 : mg_judge_rest(state, NULL);
+}
+
+/* What the interpreter does not lead to may be held by C code. */
+static int
+explore_what_is_held(mg_forest *forest)
+{
+    mg_state *state = forest->state;
     mg_vector held = {0};
-    int result = 0;
-    if (state->request->roots == NULL) {
-        result = mg_mark_reachable(state);
-    }
+    int result = mg_judge_rest(state, &held);
     if (result == 0 && !budget_is_spent(state)) {
-        result = mg_judge_rest(state, &held);
-        mg_vector_clear(&held, sizeof(uint32_t));
-        if (result == 0 && !budget_is_spent(state)) {
-            size_t edge_count = state->edge_count;
-            result = mg_components_of_open(state);
-            state->edge_count = edge_count;
-        }
+        size_t edge_count = state->edge_count;
+        result = explore_from_handles(forest, &held);
+        state->edge_count = edge_count;
     }
+    mg_vector_clear(&held, sizeof(uint32_t));
     return result;
+}
+
+static int
+explore_live(mg_forest *forest)
+{
+    if (forest->state->request->roots != NULL) {
+        return explore_from_request(forest);
+    }
+    if (explore_from_interpreter(forest) < 0) {
+        return -1;
+    }
+    return budget_is_spent(forest->state) ? 0 : explore_what_is_held(forest);
 }
 
 static int
 find_live(mg_state *state)
 {
-    const mg_request *request = state->request;
-    if (request->roots != NULL) {
-        return mg_components_from_objects(state, request->roots,
-                                          request->root_count);
+    mg_forest forest;
+    int result = mg_forest_begin(&forest, state, 1);
+    if (result == 0) {
+        result = explore_live(&forest);
     }
-    if (mg_components_from_roots(state) < 0) {
-        return -1;
+    if (result == 0) {
+        result = find_components(&forest);
     }
-    if (budget_is_spent(state)) {
-        return 0;
-    }
-    mg_vector held = {0};
-    int result = mg_judge_rest(state, &held);
-    if (result == 0 && !budget_is_spent(state)) {
-        size_t edge_count = state->edge_count;
-        result = mg_components_from_handles(state, &held);
-        state->edge_count = edge_count;
-    }
-    mg_vector_clear(&held, sizeof(uint32_t));
+    mg_forest_end(&forest);
     return result;
 }
 
@@ -80,7 +160,7 @@ run(mg_state *state)
 {
     const mg_request *request = state->request;
     mg_answer *answer = state->answer;
-    if (mg_map_begin(&state->map, request->cuts != 0) < 0 ||
+    if (mg_map_begin(&state->map) < 0 ||
         mg_push_u32(&answer->cycle_start, 0) < 0) {
         return -1;
     }
@@ -150,7 +230,7 @@ mg_describe(const mg_request *request, mg_answer *answer)
     memset(&state, 0, sizeof(state));
     state.request = request;
     state.answer = answer;
-    int result = mg_map_begin(&state.map, 0);
+    int result = mg_map_begin(&state.map);
     if (result == 0 && answer->cycle_count != 0) {
         result = mg_enumerate_members(&state) < 0 ? -1 : describe(&state);
     }

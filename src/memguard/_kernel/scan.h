@@ -9,13 +9,15 @@
  * that PyUnstable_GC_VisitObjects holds during each visit).
  *
  * Passes (see docs/design.md, "The scan"):
- *   enumerate.c   which objects there are                       -> node map
- *   reach.c       what modules and frames reach is alive        -> open bits
- *   garbage.c     trial deletion over the rest: exact verdict   -> open bits
- *   components.c  strongly connected components                 -> members
- *   expansion.c   references of members and of what they hold   -> graph
- *   owned.c       sizes, references from outside, what is held  -> facts
- *   shapes.c      equal components together                     -> shapes
+ *   enumerate.c   which objects there are                          -> node map
+ *   explore.c     what modules and frames reach is alive           -> forest
+ *   order.c       near nodes one after another                     -> forest
+ *   garbage.c     trial deletion over the rest: an exact verdict   -> rows
+ *   candidates.c  which of the living may be part of a cycle       -> rows
+ *   components.c  strongly connected components of rows            -> members
+ *   expansion.c   references of members and of what they hold      -> graph
+ *   owned.c       sizes, references from outside, what is held     -> facts
+ *   shapes.c      equal components together                        -> shapes
  * The last three describe what was found.  They need the members only, so they
  * can also run later (mg_describe), on the objects as they are then.
  */
@@ -126,7 +128,7 @@ void mg_make_holder(PyTypeObject *type);
 typedef struct mg_state {
     PyObject **gathered_end;
     int (*drain)(struct mg_state *state);   /* look up what was gathered */
-    void *searcher;                         /* who drains; see components.c */
+    void *searcher;                         /* whose search it is: explore.c */
     mg_map map;
     size_t edge_count;
     PyObject *gathered[MG_GATHERED];
@@ -136,13 +138,12 @@ typedef struct mg_state {
     int out_of_memory;
     size_t enumerated;
     size_t next_check;
+    uintptr_t last_address;         /* of the object enumerated before */
 
     mg_vector cut_dicts;            /* PyObject *: dicts of modules */
     uint64_t cut_dict_filter[64];   /* a bit for some that may be among them */
-    mg_vector pending;              /* uint32_t: cut nodes reached, not yet followed */
     PyTypeObject *plain_types[16];  /* some whose instances are nothing special */
-    PyObject *ignored;              /* references to it are cut */
-    mg_vector candidates;           /* references not yet followed */
+    mg_vector references;           /* for the pass that runs: see there */
     mg_vector children;             /* PyObject *: see expansion.c */
 } mg_state;
 
@@ -160,13 +161,7 @@ int mg_is_cut(mg_state *state, PyObject *object);
 int mg_note_module_dict(mg_state *state, PyObject *module);
 int mg_note_imported_modules(mg_state *state);
 
-int mg_mark_reachable(mg_state *state);
-int mg_judge_rest(mg_state *state, mg_vector *alive_roots);
-
-int mg_components_from_roots(mg_state *state);
-int mg_components_from_objects(mg_state *state, PyObject **objects, size_t count);
-int mg_components_from_handles(mg_state *state, const mg_vector *handles);
-int mg_components_of_open(mg_state *state);
+int mg_judge_rest(mg_state *state, mg_vector *held);
 int mg_weigh_cycles(mg_state *state);
 int mg_group_shapes(mg_state *state);
 
