@@ -35,6 +35,7 @@ cdef extern from "_kernel/compat.h":
     const bint MG_FRAME_ROOTS
     int mg_force_stack_dedupe
     const char *mg_enumeration_name()
+    void *mg_code_of(PyObject *object)
     double mg_monotonic_seconds()
 
 
@@ -55,6 +56,7 @@ cdef extern from "_kernel/names.h":
     int mg_for_each_variable(
         PyObject *object, mg_name_visitor visit, void *argument
     ) except -1
+    bint mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
 
 
 cdef extern from "_kernel/scan.h":
@@ -166,11 +168,11 @@ cdef class HeapGraph:
     cdef bint _described
     cdef readonly str kind
     cdef readonly bint released
-    cdef readonly dict unreachable_types
+    cdef list _unreachable_types
 
     def __cinit__(self):
         self.kind = ""
-        self.unreachable_types = {}
+        self._unreachable_types = []
 
     def __init__(self):
         raise TypeError("HeapGraph is made by scan_heap(), not by calling it")
@@ -190,16 +192,28 @@ cdef class HeapGraph:
         mg_hold(&self._holding)
         cdef size_t i
         cdef mg_type_count *counts = <mg_type_count *> self._answer.type_counts.items
-        # The types first, all of them: making a dict may run the collector on
+        # The types first, all of them: making a tuple may run the collector on
         # 3.11, and an unreachable class is garbage like any other.
         for i in range(self._answer.type_counts.count):
             Py_INCREF(<object> counts[i].type)
         try:
             for i in range(self._answer.type_counts.count):
-                self.unreachable_types[<object> counts[i].type] = counts[i].count
+                self._unreachable_types.append(
+                    (<object> counts[i].type, counts[i].count)
+                )
         finally:
             for i in range(self._answer.type_counts.count):
                 _drop(<PyObject *> counts[i].type)
+
+    def take_unreachable_types(self):
+        """Give (type, count) of the unreachable objects, and forget them.
+
+        For as long as they are held here, a class that is itself garbage
+        looks alive to other scans, and cannot be freed.
+        """
+        taken = self._unreachable_types
+        self._unreachable_types = []
+        return taken
 
     @property
     def complete(self) -> bool:
@@ -313,11 +327,16 @@ cdef class HeapGraph:
         ]
 
     def cycle_types(self, size_t cycle):
+        # Told apart by id: hash and equality of classes are code of the program
+        # when their metaclass defines them.
+        kinds = {}
         counts = {}
         for member in self.cycle_objects(cycle):
             kind = type(member)
-            counts[kind] = counts.get(kind, 0) + 1
-        return counts
+            key = <size_t> <PyObject *> kind
+            kinds[key] = kind
+            counts[key] = counts.get(key, 0) + 1
+        return [(kinds[key], counts[key]) for key in kinds]
 
     def cycle_edges(self, size_t cycle):
         self._checked_cycle(cycle)
@@ -522,6 +541,36 @@ def frame_variables(obj):
     pairs = []
     mg_for_each_variable(<PyObject *> obj, _append_pair, <void *> pairs)
     return pairs
+
+
+def code_of(obj):
+    """Give the code of a function, generator, coroutine or frame; None for others."""
+    cdef void *code = mg_code_of(<PyObject *> obj)
+    return None if code == NULL else <object> code
+
+
+cdef extern from "Python.h":
+    PyObject *PyFunction_GetDefaults(object function)
+    PyObject *PyFunction_GetKwDefaults(object function)
+
+
+def function_defaults(function):
+    """List (name, value) of the default arguments that a function has."""
+    fields = []
+    cdef PyObject *defaults = PyFunction_GetDefaults(function)
+    if defaults != NULL:
+        fields.append(("__defaults__", <object> defaults))
+    cdef PyObject *keyword_defaults = PyFunction_GetKwDefaults(function)
+    if keyword_defaults != NULL:
+        fields.append(("__kwdefaults__", <object> keyword_defaults))
+    return fields
+
+
+def member_refers(descriptor, source, target):
+    """Tell whether the slot or C field of a member descriptor holds *target*."""
+    return mg_member_refers(
+        <PyObject *> descriptor, <PyObject *> source, <PyObject *> target
+    )
 
 
 def build_info():

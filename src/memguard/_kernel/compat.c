@@ -154,10 +154,13 @@ mg_dict_table_bytes(PyObject *object)
     return bytes;
 }
 
-static PyCodeObject *
-code_of(PyObject *object)
+PyCodeObject *
+mg_code_of(PyObject *object)
 {
     PyCodeObject *code = NULL;
+    if (PyFunction_Check(object)) {
+        return (PyCodeObject *)PyFunction_GET_CODE(object);
+    }
     if (PyFrame_Check(object)) {
         code = PyFrame_GetCode((PyFrameObject *)object);
     }
@@ -176,7 +179,7 @@ code_of(PyObject *object)
 Py_ssize_t
 mg_frame_bytes(PyObject *object)
 {
-    PyCodeObject *code = code_of(object);
+    PyCodeObject *code = PyFunction_Check(object) ? NULL : mg_code_of(object);
     return code == NULL ? 0
         : ((Py_ssize_t)code->co_nlocalsplus + code->co_stacksize) *
               (Py_ssize_t)sizeof(PyObject *);

@@ -47,6 +47,10 @@ void mg_for_each_frame_root(mg_object_visitor visit, void *argument);
 /* The bytes of a dict beyond its object struct, as dict.__sizeof__ counts. */
 Py_ssize_t mg_dict_table_bytes(PyObject *dict);
 
+/* The code of a function, generator, coroutine or frame; NULL for other objects.
+   Borrowed. */
+PyCodeObject *mg_code_of(PyObject *object);
+
 /* Bytes of variables and stack inside a generator, coroutine or frame; 0 for
    other objects. */
 Py_ssize_t mg_frame_bytes(PyObject *object);

@@ -3,6 +3,8 @@
 #endif
 #include "names.h"
 
+#include "structmember.h"
+
 #include "internal/pycore_dict.h"
 #include "internal/pycore_object.h"
 #if MG_FRAME_ROOTS
@@ -108,6 +110,20 @@ mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
         }
     }
     return 0;
+}
+
+int
+mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
+{
+    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+        return 0;
+    }
+    PyMemberDescrObject *member = (PyMemberDescrObject *)descriptor;
+    const PyMemberDef *field = member->d_member;
+    /* A class may well have the slot of another among its attributes. */
+    return PyObject_TypeCheck(source, member->d_common.d_type) &&
+           (field->type == T_OBJECT || field->type == T_OBJECT_EX) &&
+           *(PyObject **)((char *)source + field->offset) == target;
 }
 
 #if MG_FRAME_ROOTS

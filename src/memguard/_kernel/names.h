@@ -1,8 +1,8 @@
 /* Names of references, read from the structs that hold them.
  *
  * Asking Python for them would change the program: `obj.__dict__` makes a
- * dict that was not there, `frame.f_locals` likewise, and attribute access
- * can run anything.
+ * dict that was not there, `frame.f_locals` likewise, attribute access can run
+ * anything, and some attributes tell audit hooks that they are read.
  */
 #ifndef MG_NAMES_H
 #define MG_NAMES_H
@@ -23,5 +23,9 @@ int mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
    of a frame object that outlived its call.  None on 3.14 and later. */
 int mg_for_each_variable(PyObject *object, mg_name_visitor visit,
                          void *argument);
+
+/* Whether the slot or C field that a member descriptor stands for holds
+   `target` in `source`. */
+int mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target);
 
 #endif

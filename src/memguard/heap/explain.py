@@ -22,13 +22,12 @@ _Namer = Callable[[Any, object], str | None]
 # Fields of C types that are plain reads. The other computed attributes of
 # those types make objects when they are read, so they are not in this list.
 _FIELDS: dict[type, tuple[str, ...]] = {
-    types.FunctionType: ("__defaults__", "__kwdefaults__"),
     types.CellType: ("cell_contents",),
     BaseException: ("__traceback__", "__context__", "__cause__", "args"),
     types.GeneratorType: ("gi_yieldfrom",),
     types.CoroutineType: ("cr_await",),
     types.AsyncGeneratorType: ("ag_await",),
-    type: ("__mro__", "__bases__"),
+    type: ("__bases__",),
 }
 
 # The same for types that live in modules which need not be imported.
@@ -102,21 +101,32 @@ def _field(source: object, target: object) -> str | None:
     """Look through slots and C fields, which plain descriptors read."""
     if type(source) is type(target) is types.FrameType:
         return ".f_back"
-    for cls in bases_of(type(source)):
-        for name, member in namespace_of(cls).items():
-            if type(member) is types.MemberDescriptorType and _reads(member, source, target):
+    if type(source) is types.FunctionType:
+        for name, value in _core.function_defaults(source):
+            if value is target:
                 return f".{name}"
-        for name in _FIELDS.get(cls, ()) or _FIELDS_BY_NAME.get(type_name(cls), ()):
-            if _reads(namespace_of(cls).get(name), source, target):
+    for cls in bases_of(type(source)):
+        # Only a class of a metaclass has a hash of its own, and none of those
+        # is in the table.
+        known = _FIELDS.get(cls, ()) if type(cls) is type else ()
+        fields = known or _FIELDS_BY_NAME.get(type_name(cls), ())
+        for name, member in namespace_of(cls).items():
+            if type(name) is str and (
+                _core.member_refers(member, source, target)
+                or (name in fields and _reads(member, source, target))
+            ):
                 return f".{name}"
     return None
 
 
 def _reads(descriptor: Any, source: object, target: object) -> bool:
+    # A class can give itself any name, so what is found may be a property.
+    if type(descriptor) is not types.GetSetDescriptorType:
+        return False
     try:
         return descriptor.__get__(source, type(source)) is target
-    except (AttributeError, ValueError, RuntimeError):
-        return False  # an empty slot, an empty cell, a cleared frame
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return False  # a field without a value, or of another class
 
 
 def _class_part(source: object, target: object) -> str | None:
@@ -124,7 +134,7 @@ def _class_part(source: object, target: object) -> str | None:
         return ".__class__" if target is type(source) else None
     assert isinstance(source, type)
     for name, value in namespace_of(source).items():
-        if value is target:
+        if value is target and type(name) is str:
             return f".{name}"
     if type(target) is dict:
         return ".__dict__"
@@ -132,7 +142,9 @@ def _class_part(source: object, target: object) -> str | None:
 
 
 def _is_instance(source: object, cls: type) -> bool:
-    return cls in bases_of(type(source))
+    # For a class whose own class is `type`, this runs no code: neither a
+    # __subclasscheck__, nor the equality that `in` would ask a metaclass for.
+    return issubclass(type(source), cls)
 
 
 def name_reference(source: object, target: object) -> str:
@@ -158,9 +170,10 @@ def name_reference(source: object, target: object) -> str:
 
 def closure_variable(function: object, cell: object) -> str | None:
     """Name the closure variable that a cell of a function is."""
-    if type(function) is not types.FunctionType:
+    code = _core.code_of(function)
+    if type(function) is not types.FunctionType or code is None:
         return None
-    for name, own in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+    for name, own in zip(code.co_freevars, function.__closure__ or (), strict=False):
         if own is cell:
             return name
     return None

@@ -7,13 +7,12 @@ the type's own struct and dict and nowhere else.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
 _QUALNAME = type.__dict__["__qualname__"].__get__
-_NAME = type.__dict__["__name__"].__get__
 _MODULE = type.__dict__["__module__"].__get__
 _MRO = type.__dict__["__mro__"].__get__
 _DICT = type.__dict__["__dict__"].__get__
@@ -44,10 +43,12 @@ def module_of(cls: type) -> str:
 
 def type_name(cls: type) -> str:
     """Give "module.QualName" of a class, "builtins.list" included."""
-    qualname = _QUALNAME(cls)
-    if type(qualname) is not str:
-        qualname = _NAME(cls)
-    return f"{module_of(cls)}.{qualname}"
+    return f"{module_of(cls)}.{plain_text(_QUALNAME(cls))}"
+
+
+def plain_text(text: str) -> str:
+    """Give a text without the methods that a subclass of ``str`` may have."""
+    return str.__str__(text)
 
 
 def short_name(name: str) -> str:
@@ -72,10 +73,10 @@ def is_library_file(path: str) -> bool:
     return path.startswith((_LIBRARY_FOLDER, _OWN_FOLDER))
 
 
-def count_by_name(counts: Mapping[type, int]) -> dict[str, int]:
+def count_by_name(counts: Iterable[tuple[type, int]]) -> dict[str, int]:
     """Give counts by type name, most first, then by name."""
     merged: dict[str, int] = {}
-    for cls, count in counts.items():
+    for cls, count in counts:
         name = type_name(cls)
         merged[name] = merged.get(name, 0) + count
     return dict(sorted(merged.items(), key=lambda item: (-item[1], item[0])))

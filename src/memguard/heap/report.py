@@ -7,8 +7,8 @@ See also: ``shapes`` for cycles and their shapes.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from types import TracebackType
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal
 
 from memguard._core import HeapGraph
@@ -46,6 +46,7 @@ class ScanReport:
             types report; they count as alive.
         unreachable_count: Objects that the collector would free now: members
             of garbage cycles and what only they hold.
+        unreachable_types: Their count by type, "module.QualName", most first.
 
     Thread-safety: any thread; values never change.
     """
@@ -57,7 +58,7 @@ class ScanReport:
         cuts: frozenset[Cut],
         *,
         explain: bool,
-        keeps_type: Callable[[Mapping[type, int]], bool] | None = None,
+        keeps_type: Callable[[Iterable[tuple[type, int]]], bool] | None = None,
         is_new: Callable[[HeapGraph, int], bool] | None = None,
     ) -> None:
         self.kind = kind
@@ -75,7 +76,10 @@ class ScanReport:
         self.side_table_bytes = max(graph.side_table_bytes for graph in graphs)
         self.suspect_count = max(graph.suspect_count for graph in graphs)
         self.unreachable_count = graphs[0].unreachable_count
-        self._unreachable_types = graphs[0].unreachable_types
+        unreachable_types = [graph.take_unreachable_types() for graph in graphs]
+        self.unreachable_types: Mapping[str, int] = MappingProxyType(
+            count_by_name(unreachable_types[0])
+        )
         self._keeps_type = keeps_type
         if explain and sum(graph.shape_count for graph in graphs) <= SHAPES_NAMED_AT_ONCE:
             self._shapes = self._describe_shapes()
@@ -106,11 +110,6 @@ class ScanReport:
             if indexes:
                 kept.append(shape.narrowed_to(indexes))
         return kept
-
-    @property
-    def unreachable_types(self) -> Mapping[str, int]:
-        """Count of unreachable objects by type, "module.QualName", most first."""
-        return count_by_name(self._unreachable_types)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -207,19 +206,22 @@ class ScanReport:
         )
 
 
-def keeps_any_of(wanted: tuple[type | str, ...]) -> Callable[[Mapping[type, int]], bool]:
+def keeps_any_of(
+    wanted: tuple[type | str, ...],
+) -> Callable[[Iterable[tuple[type, int]]], bool]:
     """Make a filter: does a cycle have an instance of one of these classes?
 
     Subclasses count. A class is told by its own method resolution order, not
-    by ``__subclasscheck__``; a name by "module.QualName".
+    by ``__subclasscheck__``, and by identity; a name by "module.QualName".
     """
-    classes = {item for item in wanted if not isinstance(item, str)}
+    # By id: a metaclass may define hash and equality of its classes.
+    classes = {id(item): item for item in wanted if not isinstance(item, str)}
     names = {item for item in wanted if isinstance(item, str)}
 
-    def keeps(counts: Mapping[type, int]) -> bool:
+    def keeps(counts: Iterable[tuple[type, int]]) -> bool:
         return any(
-            base in classes or (names and type_name(base) in names)
-            for cls in counts
+            id(base) in classes or (names and type_name(base) in names)
+            for cls, _ in counts
             for base in bases_of(cls)
         )
 

@@ -7,18 +7,19 @@ scanner).
 """
 
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import cast
 
+from memguard import _core
 from memguard._core import HeapGraph
 from memguard.heap.explain import closure_variable, name_reference
 from memguard.heap.names import (
-    bases_of,
     count_by_name,
     is_library_file,
     is_library_module,
     module_of,
+    plain_text,
     short_name,
     type_name,
 )
@@ -191,9 +192,9 @@ def _owner_rank(member: object) -> tuple[int, str]:
     made_by_library = _is_library_made(member)
     if not is_library_module(module_of(cls)):
         return 0, name
-    if type in bases_of(cls) and not made_by_library:
+    if issubclass(cls, type) and not made_by_library:
         return 1, type_name(cast("type", member))
-    if cls in _CODE_OF and not made_by_library:
+    if _core.code_of(member) is not None and not made_by_library:
         return 2, name
     return 4 if name.startswith("builtins.") else 3, name
 
@@ -217,8 +218,8 @@ def _display_name(member: object) -> str:
     cls = type(member)
     if cls is types.FunctionType:
         qualname = types.FunctionType.__dict__["__qualname__"].__get__(member)
-        return f"function {qualname}()"
-    if type in bases_of(cls):
+        return f"function {plain_text(qualname)}()"
+    if issubclass(cls, type):
         return f"class {short_name(type_name(cast('type', member)))}"
     return short_name(type_name(cls))
 
@@ -281,18 +282,9 @@ def _is_library_only(members: list[object]) -> bool:
 
 def _is_library_made(member: object) -> bool:
     cls = type(member)
-    if cls in _CODE_OF:
-        code = _CODE_OF[cls](member)
-        return code is None or is_library_file(code.co_filename)
-    if type in bases_of(cls):
+    code = _core.code_of(member)
+    if code is not None:
+        return is_library_file(plain_text(code.co_filename))
+    if issubclass(cls, type):
         return is_library_module(module_of(cast("type", member)))
     return True
-
-
-_CODE_OF: dict[type, Callable[[Any], types.CodeType | None]] = {
-    types.FunctionType: lambda function: function.__code__,
-    types.GeneratorType: lambda generator: generator.gi_code,
-    types.CoroutineType: lambda coroutine: coroutine.cr_code,
-    types.AsyncGeneratorType: lambda generator: generator.ag_code,
-    types.FrameType: lambda frame: frame.f_code,
-}
