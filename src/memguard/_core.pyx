@@ -272,6 +272,14 @@ cdef class HeapGraph:
         if mg_describe(&request, &self._answer) < 0:
             raise MemoryError("no memory to describe what the scan found")
         self._described = True
+        self._suspect_raising_types()
+
+    cdef _suspect_raising_types(self):
+        # Some type's tp_traverse raised, which it must not; its references
+        # may be incomplete.
+        if PyErr_Occurred() != NULL:
+            PyErr_Clear()
+            self._answer.suspect_count += 1
 
     cdef size_t _checked_cycle(self, size_t cycle) except? 0:
         if cycle >= self._answer.cycle_count:
@@ -493,11 +501,7 @@ def scan_heap(
         raise MemoryError(
             "no memory for the tables of the scan; limit it with max_objects"
         )
-    if PyErr_Occurred() != NULL:
-        # Some type's tp_traverse raised, which it must not; its references
-        # may be incomplete.
-        PyErr_Clear()
-        graph._answer.suspect_count += 1
+    graph._suspect_raising_types()
     graph._take()
     return graph
 
