@@ -57,6 +57,16 @@ mg_enumeration_name(void)
 
 #endif
 
+PyObject *
+mg_imported_modules(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing() ? NULL : PyImport_GetModuleDict();
+#else
+    return _Py_IsFinalizing() ? NULL : PyImport_GetModuleDict();
+#endif
+}
+
 #if MG_FRAME_ROOTS
 
 static int

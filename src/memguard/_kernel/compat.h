@@ -42,6 +42,10 @@ typedef int (*mg_object_visitor)(PyObject *object, void *argument);
 void mg_for_each_tracked(mg_object_visitor visit, void *argument);
 const char *mg_enumeration_name(void);
 
+/* sys.modules.  NULL while the interpreter ends: it takes the dict down before
+   the last collection, and asking for it then is a fatal error. */
+PyObject *mg_imported_modules(void);
+
 void mg_for_each_frame_root(mg_object_visitor visit, void *argument);
 
 /* The bytes of a dict beyond its object struct, as dict.__sizeof__ counts. */

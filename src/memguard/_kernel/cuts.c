@@ -49,7 +49,7 @@ mg_note_module_dict(mg_state *state, PyObject *module)
 int
 mg_note_imported_modules(mg_state *state)
 {
-    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *modules = mg_imported_modules();
     PyObject *name, *module;
     Py_ssize_t position = 0;
     if (!(state->request->cuts & MG_CUT_MODULE_DICTS) || modules == NULL ||

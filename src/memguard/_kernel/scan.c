@@ -36,7 +36,7 @@ reach_object(PyObject *object, void *argument)
 static int
 explore_from_interpreter(mg_forest *forest)
 {
-    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *modules = mg_imported_modules();
     if (modules != NULL) {
         reach_object(modules, forest);
     }
