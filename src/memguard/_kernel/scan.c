@@ -113,7 +113,9 @@ explore_what_is_held(mg_forest *forest)
     mg_state *state = forest->state;
     mg_vector held = {0};
     int result = mg_judge_rest(state, &held);
-    if (result == 0 && !budget_is_spent(state)) {
+    /* What an object that was not looked at holds may still be garbage, so of
+       a partial map only what modules and frames reach is certainly live. */
+    if (result == 0 && state->answer->stopped == MG_RUNS) {
         size_t edge_count = state->edge_count;
         result = explore_from_handles(forest, &held);
         state->edge_count = edge_count;
