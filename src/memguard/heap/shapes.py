@@ -178,10 +178,11 @@ def _best_loop(graph: HeapGraph, exemplar: int, members: list[object], *, named:
     ranks = [_owner_rank(member) for member in members]
     best = min(ranks)
     owners = [position for position, rank in enumerate(ranks) if rank == best]
-    loops = [
-        _describe([members[step] for step in graph.shortest_loop(exemplar, owner)], named=named)
-        for owner in owners[:_OWNERS_TRIED]
-    ]
+    found = [graph.shortest_loop(exemplar, owner) for owner in owners[:_OWNERS_TRIED]]
+    loops = [_describe([members[step] for step in loop], named=named) for loop in found if loop]
+    if not loops:
+        # Described late, and the program has taken the cycle apart meanwhile.
+        return _Loop(f"{_display_name(members[owners[0]])} (broken since the scan)", ())
     return min(loops, key=lambda loop: (len(loop.edges), loop.text))
 
 
