@@ -56,6 +56,8 @@ cdef extern from "_kernel/names.h":
     int mg_for_each_variable(
         PyObject *object, mg_name_visitor visit, void *argument
     ) except -1
+    Py_ssize_t mg_index_of(PyObject *sequence, PyObject *target)
+    PyObject *mg_key_of(PyObject *dict, PyObject *target)
     bint mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
 
 
@@ -568,6 +570,21 @@ def function_defaults(function):
     if keyword_defaults != NULL:
         fields.append(("__kwdefaults__", <object> keyword_defaults))
     return fields
+
+
+def index_of(sequence, target):
+    """Give the index at which a list or tuple holds *target*, or None.
+
+    Safe while it is half built, when iterating over it is not.
+    """
+    cdef Py_ssize_t index = mg_index_of(<PyObject *> sequence, <PyObject *> target)
+    return None if index < 0 else index
+
+
+def key_of(dict_, target):
+    """Give (key,) of the first entry of a dict that is *target*, value or key; None."""
+    cdef PyObject *key = mg_key_of(<PyObject *> dict_, <PyObject *> target)
+    return None if key == NULL else (<object> key,)
 
 
 def member_refers(descriptor, source, target):

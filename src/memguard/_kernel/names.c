@@ -112,6 +112,35 @@ mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
     return 0;
 }
 
+Py_ssize_t
+mg_index_of(PyObject *sequence, PyObject *target)
+{
+    int is_list = PyList_Check(sequence);
+    if (!is_list && !PyTuple_Check(sequence)) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < Py_SIZE(sequence); i++) {
+        if (target == (is_list ? PyList_GET_ITEM(sequence, i)
+                               : PyTuple_GET_ITEM(sequence, i))) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+PyObject *
+mg_key_of(PyObject *dict, PyObject *target)
+{
+    PyObject *key, *value;
+    Py_ssize_t place = 0;
+    while (PyDict_Check(dict) && PyDict_Next(dict, &place, &key, &value)) {
+        if (value == target || key == target) {
+            return key;
+        }
+    }
+    return NULL;
+}
+
 int
 mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
 {

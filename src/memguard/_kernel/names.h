@@ -24,6 +24,13 @@ int mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
 int mg_for_each_variable(PyObject *object, mg_name_visitor visit,
                          void *argument);
 
+/* Where a list or tuple, which may be half built, holds an object; -1: nowhere. */
+Py_ssize_t mg_index_of(PyObject *sequence, PyObject *target);
+
+/* The key of the first entry of a dict whose value is `target`, or which is
+   itself `target`; NULL: none.  Borrowed. */
+PyObject *mg_key_of(PyObject *dict, PyObject *target);
+
 /* Whether the slot or C field that a member descriptor stands for holds
    `target` in `source`. */
 int mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target);

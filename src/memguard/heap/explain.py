@@ -11,7 +11,7 @@ methods of the built-in class itself, and comparison is by identity.
 
 import types
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from memguard import _core
@@ -37,44 +37,36 @@ _FIELDS_BY_NAME: dict[str, tuple[str, ...]] = {
 }
 
 
-def _index(items: Iterator[object], target: object) -> str | None:
-    for position, item in enumerate(items):
-        if item is target:
-            return f"[{position}]"
-    return None
-
-
 def _dict_item(source: dict[Any, Any], target: object) -> str | None:
     # A key or a value of a dict is data of the program and never shown; its
     # type is. A dict that serves as a namespace is handled in `shapes`.
-    for key, value in dict.items(source):
-        if value is target:
-            return f"[{short_name(type_name(type(key)))}]"
-        if key is target:
-            return "[key]"
-    return None
+    found = _core.key_of(source, target)
+    if found is None:
+        return None
+    (key,) = found
+    return "[key]" if key is target else f"[{short_name(type_name(type(key)))}]"
 
 
 def _element(source: object, target: object) -> str | None:  # noqa: ARG001
     return "{element}"
 
 
-def _list_item(source: list[Any], target: object) -> str | None:
-    return _index(list.__iter__(source), target)
-
-
-def _tuple_item(source: tuple[Any, ...], target: object) -> str | None:
-    return _index(tuple.__iter__(source), target)
+def _sequence_item(source: list[Any] | tuple[Any, ...], target: object) -> str | None:
+    index = _core.index_of(source, target)
+    return None if index is None else f"[{index}]"
 
 
 def _deque_item(source: deque[Any], target: object) -> str | None:
-    return _index(deque.__iter__(source), target)
+    for index, item in enumerate(deque.__iter__(source)):
+        if item is target:
+            return f"[{index}]"
+    return None
 
 
 _CONTAINERS: tuple[tuple[type, _Namer], ...] = (
     (dict, _dict_item),
-    (list, _list_item),
-    (tuple, _tuple_item),
+    (list, _sequence_item),
+    (tuple, _sequence_item),
     (set, _element),
     (frozenset, _element),
     (deque, _deque_item),
@@ -156,6 +148,16 @@ def name_reference(source: object, target: object) -> str:
         dict entry by the type of its key, ``{element}`` for a set; ``.<field
         of T>`` where a C type keeps it in a place without a name.
     """
+    try:
+        found = _find_name(source, target)
+    except RuntimeError:
+        # Another thread changed a deque or a class that was being looked
+        # through: a name less, but no reason to fail.
+        found = None
+    return found or f".<field of {short_name(type_name(type(source)))}>"
+
+
+def _find_name(source: object, target: object) -> str | None:
     for cls, namer in _CONTAINERS:
         if _is_instance(source, cls):
             found = namer(source, target)
@@ -165,7 +167,7 @@ def name_reference(source: object, target: object) -> str:
         found = look(source, target)
         if found is not None:
             return found
-    return f".<field of {short_name(type_name(type(source)))}>"
+    return None
 
 
 def closure_variable(function: object, cell: object) -> str | None:

@@ -241,10 +241,8 @@ def _label(loop: list[object], position: int, target: object) -> str:
 
 
 def _attribute_name(namespace: dict[object, object], target: object) -> str | None:
-    for key, value in dict.items(namespace):
-        if value is target and type(key) is str:
-            return f"[.{key}]"
-    return None
+    found = _core.key_of(namespace, target)
+    return f"[.{found[0]}]" if found and type(found[0]) is str else None
 
 
 def _text(edges: tuple[Edge, ...], names: list[str], length: int) -> str:
