@@ -222,7 +222,7 @@ expand_member(mg_weigher *w, uint32_t cycle, uint32_t position)
             return -1;
         }
         if (node == 1 + cycle) {
-            facts->outside_references--;
+            facts->outside_references -= !mg_is_immortal(children[i]);
             if (mg_push_u32(&answer->edge_target, target) < 0) {
                 return -1;
             }

@@ -155,7 +155,7 @@ forget_own_reference(mg_weigher *w, PyObject *object, int64_t times)
 {
     mg_map *map = &w->state->map;
     uint32_t handle = mg_find(map, object);
-    if (map->words[handle >> 6].open & MG_BIT(handle)) {
+    if (map->words[handle >> 6].open & MG_BIT(handle) && !mg_is_immortal(object)) {
         uint32_t position = w->position_of[mg_number_of(map, handle)];
         w->state->answer->cycles[w->cycle_of[position]].outside_references -= times;
     }
