@@ -175,8 +175,8 @@ def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
     """
     flags = flags_of(DEFAULT_CUTS)
     was_enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         before = _native_scan("garbage", 0, None, 0, 0.0)
         live_before = _native_scan("live", flags, None, 0, 0.0)
         is_new_live = _not_in(_member_ids(live_before)) or (lambda _graph, _index: True)
