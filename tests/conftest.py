@@ -3,6 +3,7 @@
 import gc
 import os
 import sysconfig
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -14,7 +15,17 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 if sysconfig.get_config_var("Py_GIL_DISABLED"):
     # Nothing can be scanned there, and that is what the one module checks.
-    collect_ignore_glob = ["test_[!f]*.py"]
+    collect_ignore = [
+        path.name
+        for path in Path(__file__).parent.glob("test_*.py")
+        if path.name != "test_free_threaded.py"
+    ]
+
+    def pytest_configure(config):
+        """Let Python say that memguard turns the GIL on; a test looks at it."""
+        config.addinivalue_line(
+            "filterwarnings", "ignore:The global interpreter lock:RuntimeWarning"
+        )
 
 
 @pytest.hookimpl(wrapper=True)

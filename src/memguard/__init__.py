@@ -4,9 +4,6 @@
 collector would free now, or what will need it once dropped, grouped by shape.
 """
 
-from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
-from importlib.metadata import version as _version
-
 from memguard.errors import (
     LimitOutOfRangeError,
     MemguardError,
@@ -19,10 +16,7 @@ from memguard.heap.report import ScanReport
 from memguard.heap.scan import detect_circular_references, scan, scan_created
 from memguard.heap.shapes import Cycle, Edge, Shape
 
-try:
-    __version__ = _version("pymemguard")
-except _PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+__version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_CUTS",
