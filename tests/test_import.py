@@ -1,0 +1,114 @@
+"""Importing memguard costs little and changes nothing."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import memguard
+
+SEEN = """
+import _thread, atexit, gc, json, signal, sys, warnings
+
+def state():
+    return {
+        "threads": _thread._count(),
+        "gc enabled": gc.isenabled(),
+        "gc thresholds": gc.get_threshold(),
+        "gc debug": gc.get_debug(),
+        "gc callbacks": len(gc.callbacks),
+        "gc frozen": gc.get_freeze_count(),
+        "gc garbage": len(gc.garbage),
+        "exit handlers": atexit._ncallbacks(),
+        "signal handlers": [repr(signal.getsignal(n)) for n in sorted(signal.valid_signals())],
+        "hooks": [repr(h) for h in (sys.excepthook, sys.unraisablehook, sys.displayhook)],
+        "importers": [repr(f) for f in (*sys.meta_path, *sys.path_hooks)],
+        "traced": [repr(f) for f in (sys.gettrace(), sys.getprofile())],
+        "warnings": [repr(f) for f in warnings.filters],
+        "path": list(sys.path),
+    }
+
+# A run of the collector in between would count as a change.
+gc.disable()
+state()
+before, modules = state(), set(sys.modules)
+import memguard
+after = state()
+new = {name: getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - modules}
+print(json.dumps({"before": before, "after": after, "modules": new}))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Import memguard in a new process, with every warning an error."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SEEN], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return json.loads(run.stdout)
+
+
+def test_importing_changes_nothing_in_the_process(seen):
+    """No thread, hook, handler or setting of the collector is touched."""
+    assert seen["after"] == seen["before"]
+
+
+def test_importing_loads_no_package_of_others(seen):
+    """Only the standard library and memguard, which at most needs psutil."""
+    # Cython's extension makes modules of its own, which no file holds.
+    loaded = {name.partition(".")[0] for name, file in seen["modules"].items() if file}
+    assert "memguard" in loaded
+    assert loaded - sys.stdlib_module_names <= {"memguard", "psutil"}
+
+
+def test_importing_leaves_the_command_line_and_what_is_heavy_out(seen):
+    """What a scan does not need is not loaded."""
+    heavy = {
+        "asyncio",
+        "email",
+        "importlib.metadata",
+        "json.decoder",
+        "memguard.cli",
+        "memguard.heap.render",
+        "socket",
+        "subprocess",
+        "threading",
+        "unittest",
+    }
+    assert heavy.isdisjoint(seen["modules"])
+
+
+MODULES = sorted(
+    name
+    for _, name, _ in pkgutil.walk_packages(memguard.__path__, "memguard.")
+    if not name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_module_can_be_imported_first(name):
+    """No module needs that another was imported before."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import {name}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_the_modules_are_all_there():
+    """The list of modules is not empty by mistake."""
+    assert {"memguard._core", "memguard.cli.run", "memguard.heap.render.text"} <= set(MODULES)
+
+
+def test_each_public_class_and_function_explains_itself():
+    """``from memguard import *`` gives what ``__all__`` lists, with a docstring each."""
+    names = {name: getattr(memguard, name) for name in memguard.__all__}
+    undocumented = [name for name, value in names.items() if callable(value) and not value.__doc__]
+    assert undocumented == []
+    assert {name for name in vars(memguard) if name[0].isupper()} <= set(names)
