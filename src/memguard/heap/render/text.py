@@ -25,7 +25,9 @@ def render_text(report: "ScanReport", *, width: int, most_shapes: int) -> str:
     if hidden:
         cycles = sum(shape.cycle_count for shape in hidden)
         lines += ["", f"... and {count(len(hidden), 'more shape')} with {count(cycles, 'cycle')}"]
-    lines += ["", *notes(report)]
+    closing = notes(report)
+    if closing:
+        lines += ["", *closing]
     return "\n".join(lines)
 
 
