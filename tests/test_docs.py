@@ -1,0 +1,78 @@
+"""What the documents show is what happens."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memguard.cli import build_parser
+
+ROOT = Path(__file__).parent.parent
+RUN_BLOCKS = Path(__file__).parent / "scripts" / "run_blocks.py"
+DOCUMENTS = ["README.md", "docs/quickstart.md"]
+
+PYTHON = re.compile(
+    r"^```python\n(?P<source>.*?)^```\n(\n```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL
+)
+SHELL = re.compile(r"^```sh\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+TEXT = re.compile(r"^```text\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def read(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def run(*command, **options):
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, check=False, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def without_what_varies(text):
+    """Replace times, sizes, and numbers of objects that depend on the Python that runs."""
+    text = re.sub(r"(looked at|among) [\d,]+ objects in [\d,.]+ ms", r"\1 N objects in N ms", text)
+    return re.sub(r"[\d,.]+ (B|KiB|MiB)\b", "N bytes", text)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_python_of_a_document_prints_what_the_document_shows(document):
+    """The blocks run as one program; a text right after a block is its output."""
+    text = read(document)
+    programs = list(PYTHON.finditer(text))
+    lines = [text.count("\n", 0, program.start("source")) for program in programs]
+    sources = [program["source"] for program in programs]
+    blocks = [(document, line, source) for line, source in zip(lines, sources, strict=True)]
+    outputs = json.loads(run(RUN_BLOCKS, input=json.dumps(blocks)))
+    assert programs
+    for program, output in zip(programs, outputs, strict=True):
+        if program["output"] is not None:
+            assert without_what_varies(output) == without_what_varies(program["output"])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_commands_of_a_document_exist(document):
+    """Each command line of memguard is one that its parser takes."""
+    parts = [
+        part
+        for block in SHELL.finditer(read(document))
+        for line in block["source"].splitlines()
+        for part in line.split("&&")
+    ]
+    commands = [shlex.split(part, comments=True) for part in parts if "memguard " in part]
+    assert commands
+    for program, *arguments in commands:
+        assert Path(program).name == "memguard"
+        assert build_parser().parse_args(arguments).command
+
+
+def test_the_report_in_the_readme_is_what_the_demo_prints():
+    """The sample is the report of ``memguard demo``, as it is today."""
+    (sample,) = TEXT.finditer(read("README.md"))
+    printed = run("-m", "memguard", "demo")
+    assert without_what_varies(sample["source"]) in without_what_varies(printed)
