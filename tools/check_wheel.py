@@ -5,6 +5,7 @@ Needs ``build`` and, on Linux, ``auditwheel``.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,14 +14,10 @@ import venv
 import zipfile
 from pathlib import Path
 
-IN_SDIST = {
-    "src/memguard/_core.pyx",
-    "src/memguard/_core.pyi",
-    "src/memguard/_kernel/scan.h",
-    "src/memguard/_kernel/scan.c",
-    "tests/conftest.py",
-    "LICENSE",
-}
+SOURCES = {".py", ".pyi", ".pyx", ".c", ".h", ".typed"}
+GENERATED = "src/memguard/_core.c"
+# What an earlier build left would be taken into the sdist, listed or not.
+LEFT_BEHIND = (".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "*.so", "*.pyd")
 NOT_IN_WHEEL = (".pyx", ".c", ".h", ".cpp")
 NEWEST_GLIBC = (2, 28)
 USE = """
@@ -34,10 +31,10 @@ print("wheel works:", memguard.__version__)
 """
 
 
-def run(*command: object, **options: object) -> str:
+def run(*command: object, cwd: Path | None = None) -> str:
     """Run a command; its output, or the end."""
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, **options
+        [str(part) for part in command], capture_output=True, text=True, check=False, cwd=cwd
     )
     if done.returncode:
         output = done.stdout[-4000:] + done.stderr[-4000:]
@@ -45,19 +42,38 @@ def run(*command: object, **options: object) -> str:
     return done.stdout
 
 
-def check_contents(sdist: Path, wheel: Path) -> None:
-    """The sdist carries all sources, the wheel none."""
+def files_below(checkout: Path, *folders: str) -> set[str]:
+    """Give the sources in some folders of the checkout, as paths from its top."""
+    return {
+        path.relative_to(checkout).as_posix()
+        for folder in folders
+        for path in (checkout / folder).rglob("*")
+        if path.suffix in SOURCES
+    } - {GENERATED}
+
+
+def check_contents(checkout: Path, sdist: Path, wheel: Path) -> None:
+    """Check that the sdist builds and tests by itself, and the wheel has no sources in C."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    if missing := IN_SDIST - names:
+    needed = files_below(checkout, "src", "tests")
+    needed |= {"LICENSE", "README.md", "pyproject.toml", "setup.py"}
+    if missing := needed - names:
         raise SystemExit(f"the sdist lacks {sorted(missing)}")
-    if "src/memguard/_core.c" in names:
+    if GENERATED in names:
         raise SystemExit("the sdist carries generated C")
     names = set(zipfile.ZipFile(wheel).namelist())
     if extra := [name for name in names if name.endswith(NOT_IN_WHEEL)]:
         raise SystemExit(f"the wheel carries sources: {extra}")
-    if not {"memguard/py.typed", "memguard/_core.pyi"} <= names:
-        raise SystemExit("the wheel lacks its types")
+    if extra := [name for name in names if not name.startswith(("memguard/", "pymemguard-"))]:
+        raise SystemExit(f"the wheel carries more than memguard: {extra}")
+    python = {
+        name.removeprefix("src/")
+        for name in files_below(checkout, "src")
+        if not name.endswith(NOT_IN_WHEEL)
+    }
+    if missing := python - names:
+        raise SystemExit(f"the wheel lacks {sorted(missing)}")
 
 
 def check_platform(wheel: Path) -> None:
@@ -75,11 +91,13 @@ def main(checkout: Path) -> None:
     """Build, look inside, install, use."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        clean = folder / "checkout"
+        shutil.copytree(checkout, clean, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
         # Without --sdist or --wheel, `build` makes the wheel from the sdist.
-        run(sys.executable, "-m", "build", "--outdir", folder / "dist", checkout)
+        run(sys.executable, "-m", "build", "--outdir", folder / "dist", clean)
         (sdist,) = (folder / "dist").glob("*.tar.gz")
         (wheel,) = (folder / "dist").glob("*.whl")
-        check_contents(sdist, wheel)
+        check_contents(clean, sdist, wheel)
         if sys.platform == "linux":
             check_platform(wheel)
         venv.create(folder / "venv", with_pip=True)

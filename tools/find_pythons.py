@@ -45,7 +45,7 @@ def describe(python: Path) -> tuple[str, tuple[int, ...], str] | None:
 
 def main(minimum: tuple[int, ...]) -> None:
     """Print each version once."""
-    seen = {("cpython", sys.version_info[:3], sys.abiflags)}
+    seen: set[tuple[str, tuple[int, ...], str]] = {("cpython", sys.version_info[:3], sys.abiflags)}
     for python in candidates():
         found = describe(python)
         if found and found not in seen and found[0] == "cpython" and found[1] >= minimum:
