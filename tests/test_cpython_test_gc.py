@@ -32,7 +32,7 @@ def has_own_tests():
 
 @pytest.mark.skipif(
     not has_own_tests(),
-    reason="this Python comes without its own tests; on Debian install libpython3-testsuite",
+    reason="this Python comes without its own tests; on Debian install libpython3.x-testsuite",
 )
 def test_every_full_collection_of_test_gc_is_predicted():
     """Only tests in which finalizers intervene differ, and they all do."""
