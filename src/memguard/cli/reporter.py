@@ -21,7 +21,7 @@ from typing import TextIO
 from memguard.cli.terminal import print_report
 from memguard.heap.render.text import count
 from memguard.heap.report import ScanReport
-from memguard.heap.scan import ScanKind, scan, scan_beyond
+from memguard.heap.scan import ScanKind, hold_live_cycles, scan_beyond
 from memguard.heap.shapes import Shape
 
 
@@ -59,12 +59,9 @@ class Reporter:
     def __init__(self, options: ReportOptions) -> None:
         self._options = options
         # Cycles of the interpreter's and of memguard's own start are not the
-        # program's. The report keeps them alive, so their ids stay theirs.
+        # program's. The answer keeps them alive, so their ids stay theirs.
         gc.collect()
-        self._before = scan("live", explain=False)
-        self._known_ids = frozenset(
-            member for cycle in self._before.cycles for member in cycle.object_ids
-        )
+        self._known = hold_live_cycles()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._collections_before = _collection_count()
@@ -136,7 +133,7 @@ class Reporter:
 
     def _scan(self, kind: ScanKind) -> ScanReport:
         return scan_beyond(
-            self._known_ids,
+            self._known,
             kind,
             types=self._options.types or None,
             max_objects=self._options.max_objects,

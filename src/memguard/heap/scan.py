@@ -78,7 +78,7 @@ def scan(
         "Depth-first search and linear graph algorithms", 1972.
     """
     return scan_beyond(
-        frozenset(),
+        None,
         kind,
         types=types,
         roots=roots,
@@ -89,8 +89,13 @@ def scan(
     )
 
 
+def hold_live_cycles() -> _core.HeapGraph:
+    """Find the live cycles that there are, for `scan_beyond` to leave out."""
+    return _native_scan("live", flags_of(DEFAULT_CUTS), None, 0, 0.0, describe=False)
+
+
 def scan_beyond(
-    known_ids: frozenset[int],
+    known: _core.HeapGraph | None,
     kind: ScanKind,
     *,
     types: Iterable[type | str] | None = None,
@@ -103,8 +108,8 @@ def scan_beyond(
     """Scan, and leave out cycles whose members were all known before.
 
     Args:
-        known_ids: ``id()`` of objects that something keeps alive, or the ids
-            could by now be those of others.
+        known: An earlier answer, not released: what it holds is alive, and no
+            later object can have one of its ids. None for none.
         kind: As for `scan`, like all that follows.
         types: See `scan`.
         roots: See `scan`.
@@ -131,6 +136,7 @@ def scan_beyond(
         roots,
         _checked_max_objects(max_objects),
         _checked_budget(budget_seconds),
+        keep=known,
         root_references=extra_references,
         describe=explain,
     )
@@ -141,7 +147,7 @@ def scan_beyond(
         parsed if uses_cuts else frozenset(),
         explain=explain,
         keeps_type=keeps_type,
-        is_new=_not_in(known_ids),
+        is_new=None if known is None else _not_in(_member_ids(known)),
     )
 
 
