@@ -16,7 +16,7 @@ _NOUNS = {"garbage": "garbage", "live": "live", "created": "new"}
 def render_text(report: "ScanReport", *, width: int, most_shapes: int) -> str:
     """Write a report: verdict, shapes, what was left out."""
     lines = [verdict(report)]
-    lines += _unreachable(report)
+    lines += unreachable(report)
     shown = report.shapes[:most_shapes]
     for number, shape in enumerate(shown, 1):
         lines.append("")
@@ -45,8 +45,9 @@ def verdict(report: "ScanReport") -> str:
     )
 
 
-def _unreachable(report: "ScanReport") -> list[str]:
-    if report.unreachable_count == 0:
+def unreachable(report: "ScanReport") -> list[str]:
+    """Say what waits for the collector: cycles and what only they hold."""
+    if report.kind == "live" or report.unreachable_count == 0:
         return []
     types = list(report.unreachable_types.items())
     listed = ", ".join(f"{number:,} {short_name(name)}" for name, number in types[:_MOST_TYPES])
