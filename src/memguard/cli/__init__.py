@@ -5,6 +5,7 @@ Only here do errors become exit codes: 0 done, 1 a check failed, 2 wrong use;
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,19 +13,28 @@ from memguard.errors import MemguardError
 
 EXAMPLES = """\
 examples:
-  memguard demo                         see what a leak of contexts looks like
-  memguard run app.py --port 80         run a program, report at its end
-  memguard run --gc off --kind garbage -m app
-                                        everything that only the collector could free
-  memguard run --every 60 -m app        report each minute
-  kill -USR1 PID                        report now (a program under memguard run)
-  memguard doctor                       what this build and this Python can do
+  memguard demo                          see a leak of agent contexts, found
+  memguard run app.py --port 80          run a program, report at its end
+  memguard run --gc off -m app           keep everything that only the collector frees
+  memguard run --every 60 -m app         report each minute, too
+  kill -USR1 PID                         report now (a program under memguard run)
+  memguard doctor                        check this build and this Python
+
+"memguard COMMAND --help" says more.
 """
+
+
+class _Version(argparse.Action):
+    """Asks for the version only when it is wanted."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from memguard import __version__
+
+        parser.exit(0, f"memguard {__version__}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe all commands."""
-    from memguard import __version__
     from memguard.cli import demo, doctor, run
 
     parser = argparse.ArgumentParser(
@@ -33,18 +43,34 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"memguard {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(metavar="command", required=True)
     for command in (run, demo, doctor):
         command.add_to(commands)
     return parser
 
 
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read the command line; ends the process when it is wrong or asks for help."""
+    from memguard.cli.run import split_program
+
+    # The program's words are its own: argparse must not see them.
+    words, program = split_program(words)
+    # Without a command, say what there is.
+    return build_parser().parse_args(words or ["--help"], program)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    options = build_parser().parse_args(arguments)
+    options = parse(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        return int(options.command(options))
+        outcome = options.command(options)
     except MemguardError as error:
         print(f"memguard: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader has seen enough; nor shall the interpreter try again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    # A program to run comes back here, because its errors are its own.
+    return int(outcome() if callable(outcome) else outcome)

@@ -1,47 +1,113 @@
-"""Run somebody's program in this process as ``python`` would.
+"""Somebody's program, run in this process as ``python`` would.
 
-Covers: ``sys.argv``, ``sys.path``, a fresh ``__main__``, uncaught exceptions
-without our frames, exit codes, Ctrl-C.
+Covers: ``sys.argv``, ``sys.path``, a fresh ``__main__``, tracebacks without
+our frames. Exit codes and Ctrl-C are left to the interpreter, which sees every
+exception of the program.
 Does not cover: what is reported about it (``reporter``).
 """
 
-import importlib.machinery
 import io
+import os
+import pkgutil
 import runpy
 import sys
 import types
 from collections.abc import Callable
+from importlib import machinery
 from pathlib import Path
 
-_OWN_FOLDER = str(Path(__file__).parent)
+from memguard.errors import MemguardError
 
 
-def run_script(path: str, arguments: list[str]) -> None:
-    """Run a file, or a folder or archive with a ``__main__``."""
+class MissingProgramError(MemguardError):
+    """No program was named."""
+
+    def __str__(self) -> str:
+        return (
+            "run what? give a script and its arguments, as in memguard run app.py --port 80,"
+            " or -m and a module"
+        )
+
+
+class UnreadableProgramError(MemguardError):
+    """A script cannot be read.
+
+    Attributes:
+        path: What was given.
+        reason: Why not.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(path, reason)
+
+    def __str__(self) -> str:
+        return (
+            f"cannot read {self.path!r}: {self.reason}; give the path of a script, of a folder or"
+            " archive with __main__.py, or -m and the name of a module"
+        )
+
+
+def script(path: str, arguments: list[str]) -> Callable[[], None]:
+    """Prepare a file, or a folder or archive with ``__main__.py``.
+
+    Raises:
+        UnreadableProgramError: There is no such file, or it may not be read.
+    """
+    location = _located(path)
+    if pkgutil.get_importer(path) is not None:
+        return lambda: _run_folder(path, location, arguments)
+    try:
+        with io.open_code(location) as file:
+            content = file.read()
+    except OSError as error:
+        raise UnreadableProgramError(path, error.strerror or str(error)) from None
+    return lambda: _run_file(path, location, content, arguments)
+
+
+def module(name: str, arguments: list[str]) -> Callable[[], None]:
+    """Prepare a module or package, as for ``python -m``."""
+
+    def run() -> None:
+        sys.argv[:] = ["-m", *arguments]
+        if not sys.flags.safe_path:
+            sys.path[0] = str(Path.cwd())
+        _fresh_main()
+        _hide_own_frames(lambda: _run_as_main(name, alter_argv=True))
+
+    return run
+
+
+def _located(path: str) -> str:
+    # As the interpreter does it: absolute, but "..", links and all stay.
+    return os.path.abspath(path) if os.name == "nt" else os.path.join(os.getcwd(), path)  # noqa: PTH100, PTH109, PTH118
+
+
+def _run_folder(path: str, location: str, arguments: list[str]) -> None:
     sys.argv[:] = [path, *arguments]
+    if sys.flags.safe_path:
+        sys.path.insert(0, location)
+    else:
+        sys.path[0] = location
+    _fresh_main()
+    _hide_own_frames(lambda: _run_as_main("__main__", alter_argv=False))
+
+
+def _run_file(path: str, location: str, content: bytes, arguments: list[str]) -> None:
+    sys.argv[:] = [path, *arguments]
+    if not sys.flags.safe_path:
+        sys.path[0] = str(Path(path).resolve().parent)
     main = _fresh_main()
-    if Path(path).is_dir() or path.endswith((".zip", ".pyz")):
-        sys.path[0] = path
-        _call(lambda: _run_as_main("__main__", alter_argv=False))
-        return
-    sys.path[0] = str(Path(path).resolve().parent)
-    main.__file__ = path
-    main.__loader__ = importlib.machinery.SourceFileLoader("__main__", path)
+    main.__file__ = location
 
     def execute() -> None:
-        with io.open_code(str(Path(path).absolute())) as file:
-            source = file.read()
-        exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)
+        code = pkgutil.read_code(io.BytesIO(content))  # None unless it is a .pyc
+        loader = machinery.SourceFileLoader if code is None else machinery.SourcelessFileLoader
+        main.__loader__ = loader("__main__", location)
+        exec(code or compile(content, location, "exec", dont_inherit=True), main.__dict__)
 
-    _call(execute)
-
-
-def run_module(name: str, arguments: list[str]) -> None:
-    """Run a module or package, as ``python -m`` does."""
-    sys.argv[:] = ["-m", *arguments]
-    sys.path[0] = str(Path.cwd())
-    _fresh_main()
-    _call(lambda: _run_as_main(name, alter_argv=True))
+    _hide_own_frames(execute)
 
 
 def _run_as_main(name: str, *, alter_argv: bool) -> None:
@@ -54,34 +120,39 @@ def _run_as_main(name: str, *, alter_argv: bool) -> None:
 def _fresh_main() -> types.ModuleType:
     main = types.ModuleType("__main__")
     main.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
-    main.__dict__.update(__annotations__={}, __cached__=None, __spec__=None)
+    main.__dict__.update(__cached__=None, __spec__=None)
+    if sys.version_info < (3, 14):
+        main.__dict__.update(__annotations__={})
     sys.modules["__main__"] = main
     return main
 
 
-def _call(execute: Callable[[], None]) -> None:
-    """Run it; leave by SystemExit as the interpreter would."""
+def _hide_own_frames(execute: Callable[[], None]) -> None:
+    """Run it; should it fail, let the interpreter show its frames only."""
     try:
         execute()
     except SystemExit:
         raise
     except BaseException as error:
-        # The frames of memguard itself are no part of the program's traceback.
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
-            trace = trace.tb_next
-        if isinstance(error, SyntaxError) and trace is not None and trace.tb_next is None:
-            trace = None
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
-        if isinstance(error, KeyboardInterrupt):
-            _end_by_interrupt()
-        # The traceback holds the program's frames; they are gone in a program
-        # that ended, and must be gone when the report is made.
-        del error, trace
-        sys.exit(1)
+        _show_from(_first_frame_of_program(error.__traceback__))
+        raise
 
 
-def _end_by_interrupt() -> None:
-    """End as Python does after Ctrl-C: tidy up, then die of the signal."""
-    sys.excepthook = lambda *_: None
-    raise KeyboardInterrupt
+def _first_frame_of_program(trace: types.TracebackType | None) -> types.TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace
+
+
+def _show_from(trace: types.TracebackType | None) -> None:
+    """Show the exception that is on its way, from this frame on, once."""
+    hook = sys.excepthook
+
+    def show(
+        kind: type[BaseException], error: BaseException, _whole: types.TracebackType | None
+    ) -> None:
+        sys.excepthook = hook
+        sys.last_traceback = trace
+        hook(kind, error.with_traceback(trace), trace)
+
+    sys.excepthook = show

@@ -1,8 +1,9 @@
 """Reports about a program that runs in the same process.
 
 Covers: when to report (at the end, on SIGUSR1, every N seconds), what counts
-as the program's own, where it is written.
-Does not cover: running the program (``program``), the scan.
+as the program's own.
+Does not cover: running the program (``program``), where reports go (``sink``),
+how they look (``terminal``), the scan.
 """
 
 import atexit
@@ -13,25 +14,33 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections import Counter, deque
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TextIO
+from types import FrameType
 
-from memguard.cli.terminal import print_report
+from memguard._core import HeapGraph
+from memguard.cli.sink import Sink, complain, show_status
+from memguard.cli.terminal import render
 from memguard.heap.render.text import count
-from memguard.heap.report import ScanReport
-from memguard.heap.scan import ScanKind, hold_live_cycles, scan_beyond
+from memguard.heap.report import ScanReport, keeps_any_of
+from memguard.heap.scan import ScanKind, hold_live_cycles, scan, scan_beyond
 from memguard.heap.shapes import Shape
+
+_WHEN = {"end": "at its end", "signal": "on SIGUSR1", "timer": "at an interval"}
+_HINT_COLLECTED = "The collector ran {} meanwhile and may have freed others; --gc off keeps them."
+_HINT_WEAK = (
+    "Next: make the reference that points back weak (weakref.ref, WeakMethod), or clear it when"
+    " done."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """What to report, and where to.
+    """What to report.
 
     Attributes:
         kinds: Kinds of cycles, in order.
-        output: File to append to; None for standard error.
         as_json: One JSON object per line instead of text.
         min_size: Smallest cycle to report [objects].
         types: Report only cycles with one of these, "module.QualName".
@@ -41,7 +50,6 @@ class ReportOptions:
     """
 
     kinds: tuple[ScanKind, ...]
-    output: Path | None
     as_json: bool
     min_size: int
     types: tuple[str, ...]
@@ -53,105 +61,169 @@ class ReportOptions:
 class Reporter:
     """Reports on the program, from `start` until the process ends.
 
-    A failure to report is printed and never changes what the program does.
+    Only the process that was started reports: a fork has a copy of this and
+    stays silent. A failure to report is printed and never changes what the
+    program does.
+
+    Thread-safety: reports come one after another, from whichever thread; one
+    asked for during another follows it.
     """
 
-    def __init__(self, options: ReportOptions) -> None:
+    def __init__(self, options: ReportOptions, sink: Sink) -> None:
         self._options = options
-        # Cycles of the interpreter's and of memguard's own start are not the
-        # program's. The answer keeps them alive, so their ids stay theirs.
-        gc.collect()
-        self._known = hold_live_cycles()
-        self._lock = threading.Lock()
+        self._sink = sink
+        self._pid = os.getpid()
+        self._started_seconds = time.monotonic()
+        self._collections_before = 0
+        self._known: HeapGraph | None = None
+        self._asked: deque[str] = deque()
+        self._reporting = threading.Lock()
         self._stopped = threading.Event()
-        self._collections_before = _collection_count()
+        self._timer: threading.Thread | None = None
 
     def start(self, every_seconds: float | None) -> None:
         """Arrange for reports at the end, on SIGUSR1 and at intervals."""
-        # Registered before the program's own, so run after them; by then
-        # the interpreter has joined the program's threads.
-        atexit.register(self._at_end)
-        if hasattr(signal, "SIGUSR1"):
-            signal.signal(signal.SIGUSR1, lambda _number, _frame: self.report("signal"))
         if every_seconds is not None:
-            threading.Thread(
+            self._timer = threading.Thread(
                 target=self._at_intervals,
                 args=(every_seconds,),
                 name="memguard-report",
                 daemon=True,
-            ).start()
+            )
+        self._remember_what_is_there()
+        # Registered before the program's own, so run after them; by then
+        # the interpreter has joined the program's threads.
+        atexit.register(self._at_end)
+        if hasattr(signal, "SIGUSR1"):
+            signal.signal(signal.SIGUSR1, self._on_signal)
+        if self._timer is not None:
+            self._timer.start()
 
-    def _at_end(self) -> None:
-        self._stopped.set()
-        self.report("end")
+    def _remember_what_is_there(self) -> None:
+        """Tell cycles of the interpreter and of memguard from the program's."""
+        # A report for nobody brings what reports bring with them: modules,
+        # caches, and the classes that rich makes.
+        with scan("live") as report:
+            self._rendered("live", report, Counter(), "end")
+        gc.collect()
+        self._known = hold_live_cycles()
+        self._collections_before = _collection_count()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.report("signal")
 
     def _at_intervals(self, every_seconds: float) -> None:
         while not self._stopped.wait(every_seconds):
             self.report("timer")
 
+    def _at_end(self) -> None:
+        if os.getpid() != self._pid:
+            return
+        self._stopped.set()
+        sys.settrace(None)
+        sys.setprofile(None)
+        try:
+            if self._timer is not None:
+                self._timer.join()
+            if sys.__stdout__ is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    sys.__stdout__.flush()  # the program's words before ours
+            # A program that failed has ended, too: what the interpreter keeps
+            # of it is the traceback with all its frames.
+            for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+                sys.__dict__.pop(name, None)
+            self.report("end")
+        except KeyboardInterrupt:
+            complain("no report: interrupted")
+        if hasattr(signal, "SIGUSR1") and signal.getsignal(signal.SIGUSR1) == self._on_signal:
+            # Too late to report, and no reason to die of it.
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
     def report(self, trigger: str) -> None:
         """Scan and write; what goes wrong is printed only."""
-        try:
-            # Not waiting: a signal may interrupt a report of the same thread.
-            if self._lock.acquire(blocking=False):
-                try:
-                    self._write(trigger)
-                finally:
-                    self._lock.release()
-        except Exception as error:  # the program must not suffer from its report
-            print(f"memguard: no report: {type(error).__name__}: {error}", file=sys.__stderr__)
+        if os.getpid() != self._pid:
+            return
+        # Never waiting: a signal may interrupt a report of the same thread,
+        # which then makes this one, too.
+        self._asked.append(trigger)
+        while self._asked and self._reporting.acquire(blocking=False):
+            try:
+                while self._asked:
+                    self._write(self._asked.popleft())
+            except Exception as error:  # the program must not suffer from its report
+                show_status("")
+                complain(f"no report: {type(error).__name__}: {error}")
+            finally:
+                self._reporting.release()
 
     def _write(self, trigger: str) -> None:
-        with self._stream() as stream:
-            for kind in self._options.kinds:
-                with self._scan(kind) as report:
-                    kept = report.where(self._is_wanted)
-                    hidden = len(report.shapes) - len(kept.shapes)
-                    if self._options.as_json:
-                        line = {"trigger": trigger, "pid": os.getpid(), **kept.to_dict()}
-                        line["shapes_hidden_count"] = hidden
-                        print(json.dumps(line), file=stream)
-                    else:
-                        print(f"\n--- memguard: {kind} cycles ({trigger}) ---", file=stream)
-                        print_report(kept, stream)
-                        self._print_hints(kind, hidden, stream)
-
-    def _print_hints(self, kind: str, hidden: int, stream: TextIO) -> None:
-        if hidden:
-            print(
-                f"Hidden: {count(hidden, 'shape')} (standard library alone, too small, or of"
-                " other types); --include-stdlib, --min-size and --type decide.",
-                file=stream,
-            )
-        collections = _collection_count() - self._collections_before
-        if kind == "garbage" and collections:
-            print(
-                f"The collector ran {count(collections, 'time')} meanwhile and may have freed"
-                " others before; --gc off keeps all for the report.",
-                file=stream,
-            )
+        texts = []
+        found = False
+        for kind in self._options.kinds:
+            show_status(f"memguard: looking for {kind} cycles ...")
+            with self._scan(kind) as report:
+                kept, left_out = self._sift(report)
+                found = found or bool(kept.shapes)
+                texts.append(self._rendered(kind, kept, left_out, trigger))
+        if found and not self._options.as_json:
+            texts.append(f"{_HINT_WEAK}\n")
+        show_status("")
+        self._sink.write("".join(texts))
 
     def _scan(self, kind: ScanKind) -> ScanReport:
         return scan_beyond(
             self._known,
             kind,
-            types=self._options.types or None,
             max_objects=self._options.max_objects,
             budget_seconds=self._options.budget_seconds,
         )
 
-    def _is_wanted(self, shape: Shape) -> bool:
-        if not self._options.include_stdlib and shape.is_library_only:
-            return False
-        return sum(shape.type_names.values()) >= self._options.min_size
+    def _sift(self, report: ScanReport) -> tuple[ScanReport, Counter[str]]:
+        """Narrow a report to what was asked for, and count what that leaves out."""
+        reasons = {shape: self._reason_against(report, shape) for shape in report.shapes}
+        kept = report.where(lambda shape: not reasons[shape])
+        return kept, Counter(filter(None, reasons.values()))
 
-    @contextlib.contextmanager
-    def _stream(self) -> Iterator[TextIO]:
-        if self._options.output is None:
-            yield sys.__stderr__ or sys.stderr
-        else:
-            with self._options.output.open("a", encoding="utf-8") as file:
-                yield file
+    def _reason_against(self, report: ScanReport, shape: Shape) -> str:
+        """Say why a shape is left out; empty when it is not."""
+        options = self._options
+        if not options.include_stdlib and shape.is_library_only:
+            return "of the standard library alone (see --include-stdlib)"
+        if sum(shape.type_names.values()) < options.min_size:
+            return f"with fewer than {count(options.min_size, 'object')} (--min-size)"
+        if options.types:
+            members = Counter(type(member) for member in report.objects(shape.exemplar))
+            if not keeps_any_of(options.types)(members):
+                return f"without an instance of {' or '.join(options.types)} (--type)"
+        return ""
+
+    def _rendered(
+        self, kind: ScanKind, report: ScanReport, left_out: Counter[str], trigger: str
+    ) -> str:
+        elapsed_seconds = time.monotonic() - self._started_seconds
+        if self._options.as_json:
+            values = {
+                "trigger": trigger,
+                "pid": self._pid,
+                "elapsed_seconds": elapsed_seconds,
+                **report.to_dict(),
+                "shapes_left_out_count": left_out.total(),
+            }
+            return json.dumps(values) + "\n"
+        lines = [
+            "",
+            self._title(kind, trigger, elapsed_seconds),
+            render(report, sys.__stderr__ if self._sink.has_terminal else None),
+            *(f"Left out: {count(number, 'shape')} {why}." for why, number in left_out.items()),
+        ]
+        collections = _collection_count() - self._collections_before
+        if kind == "garbage" and collections:
+            lines.append(_HINT_COLLECTED.format(count(collections, "time")))
+        return "\n".join(lines) + "\n"
+
+    def _title(self, kind: str, trigger: str, elapsed_seconds: float) -> str:
+        when = f"{_WHEN[trigger]}, after {elapsed_seconds:,.1f} s"
+        return f"memguard: {kind} cycles of process {self._pid}, {when}"
 
 
 def _collection_count() -> int:

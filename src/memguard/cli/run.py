@@ -2,21 +2,71 @@
 
 import argparse
 import gc
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-EPILOG = """\
-The program runs in this process as python would run it: its arguments, exit
-code, signals and standard streams are its own. The report goes to standard
-error or to --output, never to standard output. "At the end" is after the
-program's threads are joined and its own exit handlers have run; a program that
-calls os._exit or is killed ends without a report.
+from memguard.cli.quantity import positive_count, positive_seconds, qualified_name
 
-A garbage cycle is one that the collector would free now. A live cycle is in
-use, and will need the collector when it is dropped; cycles that were there
-before the program started are left out.
+USAGE = """\
+memguard run [options] script.py [arguments]
+       memguard run [options] -m module [arguments]"""
+
+DESCRIPTION = """\
+Run a program and report its reference cycles: at its end, on SIGUSR1, and
+every N seconds if wanted. The program is a script, a folder or archive with
+__main__.py, or with -m a module. What follows its name is its own.
 """
+
+EPILOG = """\
+A garbage cycle is one that the collector would free now. A live cycle is in
+use, be it only by a global of a module, and will need the collector when it is
+dropped; cycles that were there before the program started are left out.
+
+examples:
+  memguard run app.py --port 80          report at its end
+  memguard run --gc off -m app           keep everything that only the collector frees
+  memguard run --type app.models.Context --min-size 3 -m app
+  memguard run --every 60 --format json --output cycles.jsonl -m app
+  kill -USR1 PID                         report now, and go on
+  python -X dev -m memguard run app.py   give options to Python itself
+
+The program runs in this process as Python would run it: arguments, exit code,
+tracebacks, signals and streams are its own. Reports go to standard error or to
+--output, never to standard output. "At its end" is when its threads have ended
+and its exit handlers have run; a program that is killed, calls os._exit or
+replaces itself ends without a report. Only the process that was started
+reports, its children do not: run a server in the foreground. A program that
+handles SIGUSR1 itself keeps it. --every runs a thread, memguard-report, of which
+os.fork() may warn.
+"""
+
+_WITHOUT_VALUE = ("-h", "--help", "--include-stdlib")
+
+
+def split_program(words: list[str]) -> tuple[list[str], argparse.Namespace]:
+    """Split the command line where the program begins.
+
+    Returns:
+        Our own words, and ``module`` and ``program``: whether it is a module,
+        and its name followed by its arguments.
+    """
+    position = 1
+    while words[:1] == ["run"] and position < len(words):
+        word = words[position]
+        if word.startswith("-m"):
+            name = [word[2:]] if word[2:] else []
+            return words[:position], _program([*name, *words[position + 1 :]], module=True)
+        if word == "--":
+            return words[:position], _program(words[position + 1 :], module=False)
+        if not word.startswith("-"):
+            return words[:position], _program(words[position:], module=False)
+        position += 1 if word in _WITHOUT_VALUE or "=" in word else 2
+    return words, _program([], module=False)
+
+
+def _program(words: list[str], *, module: bool) -> argparse.Namespace:
+    return argparse.Namespace(module=module, program=words)
 
 
 def add_to(commands: Any) -> None:
@@ -24,71 +74,108 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="run a program and report its cycles",
-        description="Run a program and report its reference cycles at its end, on SIGUSR1, or"
-        " every N seconds.",
+        usage=USAGE,
+        description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--kind", choices=("garbage", "live", "both"), default="both", help="default: both")
+    add(
+        "--kind",
+        choices=("garbage", "live", "both"),
+        default="both",
+        help="which cycles to report (default: both)",
+    )
     add(
         "--gc",
         choices=("default", "off"),
         default="default",
-        help="off: no automatic collection, so that all garbage is there to be reported",
+        help="off: no automatic collection, so that all garbage is still there to be reported;"
+        " memory grows by it (default: as Python does)",
     )
-    add("--format", choices=("text", "json"), default="text", help="json: one object per line")
-    add("--output", type=Path, metavar="FILE", help="append the reports to a file")
-    add("--every", type=float, metavar="SECONDS", help="report at intervals, too")
-    add("--min-size", type=int, default=1, metavar="OBJECTS", help="smallest cycle to report")
+    add(
+        "--every",
+        type=positive_seconds,
+        metavar="SECONDS",
+        help="report at intervals, too, such as 60 or 0.5 (default: no)",
+    )
     add(
         "--type",
         action="append",
         default=[],
+        type=qualified_name,
         metavar="MODULE.CLASS",
-        help="report only cycles with an instance of it or of a subclass; may be repeated",
+        help="report only cycles with an instance of it or of a subclass, such as"
+        " app.models.Context or __main__.Context; may be repeated (default: all)",
     )
-    add("--include-stdlib", action="store_true", help="report the standard library's own cycles")
-    add("--max-objects", type=int, metavar="N", help="look at N objects at most")
-    add("--budget-seconds", type=float, metavar="S", help="stop a scan after S seconds")
-    add("-m", dest="module", action="store_true", help="the program is a module, as in python -m")
-    add("program", help="a script, a folder or archive with __main__.py, or a module with -m")
-    add("arguments", nargs=argparse.REMAINDER, help="passed to the program")
+    add(
+        "--min-size",
+        type=positive_count,
+        default=1,
+        metavar="OBJECTS",
+        help="report only cycles of so many objects or more (default: 1)",
+    )
+    add(
+        "--include-stdlib",
+        action="store_true",
+        help="report cycles in which only the standard library takes part, too",
+    )
+    add(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="json: one object per line and kind of cycle (default: text)",
+    )
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="append the reports to a file (default: standard error)",
+    )
+    add(
+        "--max-objects",
+        type=positive_count,
+        metavar="OBJECTS",
+        help="look at so many objects at most (default: all)",
+    )
+    add(
+        "--budget-seconds",
+        type=positive_seconds,
+        metavar="SECONDS",
+        help="end a scan after so long, with a partial report (default: none)",
+    )
     parser.set_defaults(command=run)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the program; leaves by SystemExit when the program does."""
-    from memguard.cli.program import run_module, run_script
-    from memguard.cli.reporter import Reporter
-    from memguard.errors import LimitOutOfRangeError
+def run(options: argparse.Namespace) -> Callable[[], int]:
+    """Prepare to report, and give what runs the program."""
+    from memguard.cli import program
+    from memguard.cli.reporter import Reporter, ReportOptions
+    from memguard.cli.sink import Sink
 
-    if options.every is not None and not options.every > 0:
-        raise LimitOutOfRangeError("--every", options.every, "a number of seconds above 0")
-    if not options.module and not Path(options.program).exists():
-        print(
-            f"memguard: no file {options.program!r}; give the path of a script, or -m and a module",
-            file=sys.stderr,
-        )
-        return 2
-    reporter = Reporter(_report_options(options))
+    if not options.program:
+        raise program.MissingProgramError
+    name, *arguments = options.program
+    start = (program.module if options.module else program.script)(name, arguments)
+    reporter = Reporter(
+        ReportOptions(
+            kinds=("garbage", "live") if options.kind == "both" else (options.kind,),
+            as_json=options.format == "json",
+            min_size=options.min_size,
+            types=tuple(options.type),
+            include_stdlib=options.include_stdlib,
+            max_objects=options.max_objects,
+            budget_seconds=options.budget_seconds,
+        ),
+        Sink(options.output),
+    )
     reporter.start(options.every)
     if options.gc == "off":
         gc.disable()
-    (run_module if options.module else run_script)(options.program, options.arguments)
-    return 0
 
+    def run_program() -> int:
+        start()
+        return 0
 
-def _report_options(options: argparse.Namespace) -> Any:
-    from memguard.cli.reporter import ReportOptions
-
-    return ReportOptions(
-        kinds=("garbage", "live") if options.kind == "both" else (options.kind,),
-        output=options.output.absolute() if options.output is not None else None,
-        as_json=options.format == "json",
-        min_size=options.min_size,
-        types=tuple(options.type),
-        include_stdlib=options.include_stdlib,
-        max_objects=options.max_objects,
-        budget_seconds=options.budget_seconds,
-    )
+    return run_program

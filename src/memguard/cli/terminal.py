@@ -4,71 +4,146 @@ Without either, plain text. ``NO_COLOR`` is respected by rich itself.
 """
 
 import contextlib
-import importlib.util
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+import functools
+import shutil
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
 
-from memguard.heap.render.text import notes, render_text, size, verdict
+from memguard.heap.render.text import notes, render_text, size, unreachable, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from rich.table import Table
 
     from memguard.heap.report import ScanReport
 
 MOST_SHAPES = 20
+_PLAIN_WIDTH = 100
 
 
+@functools.cache
 def has_rich() -> bool:
     """Tell whether the extra "cli" is installed."""
-    return importlib.util.find_spec("rich") is not None
+    try:
+        import rich.console  # not find_spec: a folder of that name would do for it
+    except ImportError:
+        return False
+    return bool(rich.console)
 
 
-def print_report(report: "ScanReport", stream: TextIO) -> None:
-    """Write a report: as a table on a terminal with rich, else as plain text."""
-    if has_rich() and stream.isatty():
-        _print_table(report, stream)
-    else:
-        print(render_text(report, width=100, most_shapes=MOST_SHAPES), file=stream)
-    stream.flush()
+def render(report: "ScanReport", stream: TextIO | None) -> str:
+    """Write a report as a stream shows it best.
 
+    Args:
+        report: What to write.
+        stream: Where it will be shown; None for no place that people watch.
 
-def _print_table(report: "ScanReport", stream: TextIO) -> None:
+    Returns:
+        A table with colour for a terminal if rich is there, else plain text;
+        without a line end.
+    """
+    is_terminal = stream is not None and stream.isatty()
+    if not (is_terminal and has_rich()):
+        width = shutil.get_terminal_size().columns if is_terminal else _PLAIN_WIDTH
+        return render_text(report, width=width, most_shapes=MOST_SHAPES).rstrip("\n")
     from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(file=stream, highlight=False)
+    with console.capture() as written:
+        colour = "yellow" if report.shapes else "green"
+        console.print(f"[bold {colour}]{escape(verdict(report))}[/]")
+        for line in unreachable(report):
+            console.print(line, markup=False)
+        if report.shapes:
+            console.print(_table(report))
+        if len(report.shapes) > MOST_SHAPES:
+            console.print(f"... and {len(report.shapes) - MOST_SHAPES:,} more shapes")
+        for line in notes(report):
+            console.print(line, markup=False, style="dim")
+    return written.get().rstrip("\n")
+
+
+def _table(report: "ScanReport") -> "Table":
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(file=stream)
-    found = bool(report.shapes)
-    console.print(f"[bold {'yellow' if found else 'green'}]{escape(verdict(report))}[/]")
-    if found:
-        table = Table(header_style="bold")
-        for name in ("cycles", "objects", "bytes", "holding"):
-            table.add_column(name, justify="right")
-        table.add_column("loop", overflow="fold")
-        for shape in report.shapes[:MOST_SHAPES]:
-            table.add_row(
-                f"{shape.cycle_count:,}",
-                f"{shape.object_count:,}",
-                size(shape.shallow_bytes),
-                size(shape.retained_bytes),
-                escape(shape.path),
-            )
-        console.print(table)
-        if len(report.shapes) > MOST_SHAPES:
-            console.print(f"... and {len(report.shapes) - MOST_SHAPES:,} more shapes")
-    for line in notes(report):
-        console.print(escape(line), style="dim")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for name in ("cycles", "objects", "bytes", "holding"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("loop", overflow="fold")
+    for shape in report.shapes[:MOST_SHAPES]:
+        table.add_row(
+            f"{shape.cycle_count:,}",
+            f"{shape.object_count:,}",
+            size(shape.shallow_bytes),
+            size(shape.retained_bytes),
+            escape(shape.path),
+        )
+    return table
+
+
+def render_sections(
+    sections: dict[str, dict[str, Any]], problems: list[str], stream: TextIO
+) -> str:
+    """Write named values in sections, then what is wrong with them."""
+    lines = []
+    for title, values in sections.items():
+        lines.append(_bold(title.replace("_", " "), stream))
+        lines += [f"  {_label(name):<22} {_value(name, value)}" for name, value in values.items()]
+    lines.append("")
+    if problems:
+        lines += [_bold(f"Problem: {problem}", stream, "red") for problem in problems]
+    else:
+        lines.append(_bold("All is well. Try: memguard demo", stream, "green"))
+    return "\n".join(lines)
+
+
+def _bold(text: str, stream: TextIO, colour: str = "") -> str:
+    if not (stream.isatty() and has_rich()):
+        return text
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False)
+    with console.capture() as written:
+        console.print(text, style=f"bold {colour}", markup=False, end="")
+    return written.get()
+
+
+def _label(name: str) -> str:
+    for unit in ("_bytes", "_seconds"):
+        name = name.removesuffix(unit)
+    return name.replace("_", " ")
+
+
+def _value(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return size(value)
+    if isinstance(value, float) and name.endswith("_seconds"):
+        return f"{value * 1e3:.1f} ms"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(f"{item:,}" for item in value)
+    if value is None:
+        return 'not installed: pip install "pymemguard[cli]"'
+    return str(value)
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int, stream: TextIO) -> Iterator["Callable[[int], None]"]:
+def progress(title: str, total: int, stream: TextIO) -> Iterator[Callable[[int], None]]:
     """Show how far a long piece of work is; yields a function that is told so."""
-    if not (has_rich() and stream.isatty()):
+    if not stream.isatty():
         yield lambda _done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+    elif has_rich():
+        from rich.console import Console
+        from rich.progress import Progress
 
-    with Progress(console=Console(file=stream), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        with Progress(console=Console(file=stream), transient=True) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda done: bar.update(task, completed=done)
+    else:
+        yield lambda done: print(f"\r{title} {done:,} of {total:,}", end="", file=stream)
+        print("\r\x1b[K", end="", file=stream)
