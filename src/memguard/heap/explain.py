@@ -24,6 +24,7 @@ _Namer = Callable[[Any, object], str | None]
 _FIELDS: dict[type, tuple[str, ...]] = {
     types.CellType: ("cell_contents",),
     BaseException: ("__traceback__", "__context__", "__cause__", "args"),
+    types.TracebackType: ("tb_next",),
     types.GeneratorType: ("gi_yieldfrom",),
     types.CoroutineType: ("cr_await",),
     types.AsyncGeneratorType: ("ag_await",),

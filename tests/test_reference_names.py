@@ -1,0 +1,16 @@
+"""Names of references."""
+
+from memguard.heap.explain import name_reference
+
+
+def test_the_next_traceback_is_named():
+    """A traceback refers to the next one by its attribute."""
+
+    def fail():
+        raise ValueError
+
+    try:
+        fail()
+    except ValueError as error:
+        outer = error.__traceback__
+    assert name_reference(outer, outer.tb_next) == ".tb_next"
