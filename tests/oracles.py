@@ -9,7 +9,7 @@ import gc
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import rustworkx
 
@@ -66,21 +66,30 @@ def _referents(thing: object) -> list[object]:
     return gc.get_referents(thing)
 
 
+def references_among(objects: Iterable[object], *, cut: bool = False) -> Iterator[tuple[int, int]]:
+    """Give each reference from one of the objects to another, as ids; the default cuts or none."""
+    by_id = {id(thing): thing for thing in objects}
+    if cut:
+        cut_ids = module_dict_ids()
+        by_id = {key: thing for key, thing in by_id.items() if not _is_cut(thing, cut_ids)}
+    for key, thing in by_id.items():
+        for child in _referents(thing):
+            if id(child) in by_id:
+                yield key, id(child)
+
+
 def components(objects: Iterable[object], *, cut: bool = False) -> set[frozenset[int]]:
     """Give the ids of each cyclic component among the given objects."""
-    nodes = {id(thing): thing for thing in objects}
-    cut_ids = module_dict_ids() if cut else frozenset()
     graph = rustworkx.PyDiGraph()
-    index = {key: graph.add_node(key) for key in nodes}
+    index: dict[int, int] = {}
     loops = set()
-    for key, thing in nodes.items():
-        if cut and _is_cut(thing, cut_ids):
-            continue
-        for child in gc.get_referents(thing):
-            if id(child) in index and not (cut and _is_cut(child, cut_ids)):
-                graph.add_edge(index[key], index[id(child)], None)
-                if child is thing:
-                    loops.add(key)
+    for source, target in references_among(objects, cut=cut):
+        for key in (source, target):
+            if key not in index:
+                index[key] = graph.add_node(key)
+        graph.add_edge(index[source], index[target], None)
+        if source == target:
+            loops.add(source)
     return {
         frozenset(graph[node] for node in component)
         for component in rustworkx.strongly_connected_components(graph)
@@ -106,13 +115,14 @@ def reached_from(roots: Iterable[object]) -> list[object]:
 
 def module_dict_ids() -> frozenset[int]:
     """Give the ids of the dicts of all modules."""
+    # Not isinstance(): _cffi_backend.Lib claims to be a module by __class__.
     return frozenset(
-        id(vars(thing)) for thing in gc.get_objects() if isinstance(thing, types.ModuleType)
+        id(vars(thing)) for thing in gc.get_objects() if issubclass(type(thing), types.ModuleType)
     )
 
 
 def _is_cut(thing: object, cut_ids: frozenset[int]) -> bool:
-    return isinstance(thing, type | types.ModuleType) or id(thing) in cut_ids
+    return issubclass(type(thing), type | types.ModuleType) or id(thing) in cut_ids
 
 
 def names_of(objects: Iterable[object]) -> Counter[str]:
