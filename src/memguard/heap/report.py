@@ -214,15 +214,14 @@ def keeps_any_of(
     Subclasses count. A class is told by its own method resolution order, not
     by ``__subclasscheck__``, and by identity; a name by "module.QualName".
     """
-    # By id: a metaclass may define hash and equality of its classes.
-    classes = {id(item): item for item in wanted if not isinstance(item, str)}
+    classes = [item for item in wanted if not isinstance(item, str)]
     names = {item for item in wanted if isinstance(item, str)}
 
     def keeps(counts: Iterable[tuple[type, int]]) -> bool:
         return any(
-            id(base) in classes or (names and type_name(base) in names)
-            for cls, _ in counts
-            for base in bases_of(cls)
+            any(base is cls for cls in classes) or (names and type_name(base) in names)
+            for member, _ in counts
+            for base in bases_of(member)
         )
 
     return keeps
