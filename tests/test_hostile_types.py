@@ -1,0 +1,239 @@
+"""Types that break the rules, by accident or on purpose."""
+
+import gc
+import sys
+
+import pytest
+
+import memguard
+from graphs import Vertex, self_loop
+from memguard import _core
+from process import run_fresh
+
+PATCH_TRAVERSE = """
+import ctypes
+import gc
+import memguard
+from memguard import _core
+
+def traverse_slot(cls):
+    # Word 23 of a type object, checked against what the interpreter says.
+    slot = ctypes.c_void_p.from_address(id(cls) + 23 * ctypes.sizeof(ctypes.c_void_p))
+    get_slot = ctypes.pythonapi.PyType_GetSlot
+    get_slot.restype, get_slot.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_int]
+    assert get_slot(cls, 71) == slot.value
+    return slot
+
+class Vertex(list):
+    pass
+
+gc.disable()
+gc.collect()
+vertex = Vertex()
+vertex.append(vertex)
+slot = traverse_slot(Vertex)
+"""
+
+
+def test_a_type_whose_traverse_raises_is_a_suspect():
+    """Its error is swallowed and told as a suspect, at once or when described late."""
+    printed = run_fresh(
+        PATCH_TRAVERSE
+        + """
+late = _core.scan_heap("live", 15, (vertex,), 0, 0.0, describe=False)
+kept, slot.value = slot.value, ctypes.cast(
+    ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
+for explain in (True, False):
+    with memguard.scan("garbage", explain=explain) as report:
+        print(report.suspect_count, report.unreachable_count)
+print(late.suspect_count, late.shape_count, late.suspect_count)
+slot.value = kept
+print(memguard.scan("live", roots=[vertex]).cycle_count)
+"""
+    )
+    assert printed.split() == ["1", "0", "1", "0", "0", "1", "1", "1"]
+
+
+def test_a_reference_that_is_shown_but_not_owned_makes_a_suspect_not_garbage():
+    """An object with more references shown than counted is alive."""
+    printed = run_fresh(
+        PATCH_TRAVERSE
+        + """
+VISIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+shown = [[]]
+address = id(shown)
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, VISIT, ctypes.c_void_p)
+def show_thrice(self, visit, argument):
+    return visit(address, argument) or visit(address, argument) or visit(address, argument)
+
+vertex.clear()
+holder = [vertex, shown]
+holder.append(holder)
+del vertex, shown, holder
+kept, slot.value = slot.value, ctypes.cast(show_thrice, ctypes.c_void_p).value
+with memguard.scan("garbage") as report:
+    print(report.suspect_count, report.unreachable_types)
+slot.value = kept
+print(gc.collect())
+"""
+    )
+    assert printed.splitlines() == ["1 {'__main__.Vertex': 1, 'builtins.list': 1}", "4"]
+
+
+class OwnDict:
+    __slots__ = ("__dict__",)
+
+
+class OwnDictAndWeak(list):
+    __slots__ = ("__dict__", "__weakref__", "field")
+
+
+class Sized(tuple):
+    """Of variable size, with its dict behind the items."""
+
+
+class Number(int):
+    pass
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    "make", [OwnDict, OwnDictAndWeak, Sized, Number, lambda: Number(-(10**40))]
+)
+def test_an_attribute_is_found_wherever_a_type_keeps_its_dict(make):
+    """Slots of the name __dict__, variable sizes and negative ones are no obstacle."""
+    owner = make()
+    assert _core.instance_dict(owner) in (None, {})
+    owner.me = owner
+    with memguard.scan("live", roots=[owner]) as report:
+        (cycle,) = report.cycles
+        assert id(owner) in cycle.object_ids
+        assert cycle.shape.path.endswith(".me -> test_hostile_types." + type(owner).__name__)
+    _ = owner.__dict__
+    with memguard.scan("live", roots=[owner]) as report:
+        assert (report.cycle_count, _core.instance_dict(owner)) == (1, {"me": owner})
+
+
+class Slotted:
+    __slots__ = ("field",)
+
+
+class Borrowing(list):
+    """The slot of another class is an attribute of this one, and applies to none of its objects."""
+
+    alias = Slotted.field
+
+
+def test_the_slot_of_another_class_is_no_attribute():
+    """A descriptor that does not apply is passed over."""
+
+    class Partial(Borrowing):
+        __slots__ = ("own",)
+
+    loop = Partial()
+    loop.own = loop
+    with memguard.scan("live", roots=[loop]) as report:
+        (shape,) = report.shapes
+    assert [edge.label for edge in shape.edges] == [".own"]
+
+
+class UnhashableMeta(type):
+    """Equality without hash: classes that cannot be keys of a dict."""
+
+    def __eq__(cls, other):
+        return cls is other
+
+
+def test_classes_that_cannot_be_hashed_are_counted():
+    """Types are told apart by identity."""
+
+    class Odd(list, metaclass=UnhashableMeta):
+        pass
+
+    for _ in range(3):
+        loop = Odd()
+        loop.append(loop)
+    del loop
+    with memguard.scan("garbage", types=[Odd]) as report:
+        (shape,) = report.shapes
+        assert shape.cycle_count == 3
+        assert sum(report.unreachable_types.values()) == 3
+        assert list(shape.type_names.values()) == [1]
+
+
+def test_equal_names_are_added_up():
+    """Two classes of one name are one line, and two shapes."""
+    for _ in range(2):
+        cls = type("Same", (list,), {"__module__": "somewhere"})
+        kept = cls()
+        kept.append(kept)
+    del cls, kept
+    with memguard.scan("garbage", types=["somewhere.Same"]) as report:
+        assert report.unreachable_types["somewhere.Same"] == 2
+        assert len(report.shapes) == 2
+
+
+def test_garbage_classes_are_garbage_to_the_next_scan_and_freed_by_release():
+    """A report holds on to classes no more than to other objects."""
+    cls = type("Leaked", (list,), {})
+    cls().append(cls)
+    instance = cls()
+    instance.append(instance)
+    del cls, instance
+    first = memguard.scan("garbage")
+    second = memguard.scan("garbage")
+    assert first.unreachable_types == second.unreachable_types
+    assert first.unreachable_types["test_hostile_types.Leaked"] == 1
+    first.release()
+    second.release()
+    assert gc.collect() == first.unreachable_count
+
+
+def test_a_class_that_pretends_to_be_another_is_itself():
+    """__class__ says what it likes; the type of an object is what it is."""
+
+    class Pretender:
+        @property
+        def __class__(self):
+            return dict
+
+    loop = Pretender()
+    loop.me = loop
+    with memguard.scan("live", roots=[loop], types=[dict]) as report:
+        assert report.cycles == ()
+    with memguard.scan("live", roots=[loop], types=[Pretender]) as report:
+        assert [edge.label for edge in report.shapes[0].edges] == [".me"]
+
+
+@pytest.mark.filterwarnings("ignore:non-string key")
+def test_names_that_are_not_names_are_told_as_such():
+    """A module that is no string, attributes that are no strings: no error."""
+    cls = type("Nameless", (list,), {1: 2, "__module__": 3})
+    cls.__qualname__ = "Någon\ud800"
+    loop = cls()
+    loop.append(loop)
+    with memguard.scan("live", roots=[loop]) as report:
+        assert [edge.source for edge in report.shapes[0].edges] == ["?.Någon\ud800"]
+
+
+@pytest.mark.native
+def test_the_rule_for_borrowed_stacks_takes_each_variable_once():
+    """As on 3.14: a suspended frame that shows one object twice counts it once."""
+
+    def twice(first, second):
+        yield
+
+    target = self_loop()
+    generator = twice(target, target)
+    next(generator)
+    del target
+    _core._force_stackref_dedupe(True)
+    try:
+        with memguard.scan("live", types=[Vertex]) as report:
+            assert report.cycle_count == 1
+        with memguard.scan("garbage") as report:
+            assert (report.unreachable_count, report.suspect_count) == (0, 0)
+    finally:
+        _core._force_stackref_dedupe(False)
+    assert sys.getrefcount(generator) == 2
