@@ -180,11 +180,11 @@ class Reporter:
 
     def _sift(self, report: ScanReport) -> tuple[ScanReport, Counter[str]]:
         """Narrow a report to what was asked for, and count what that leaves out."""
-        reasons = {shape: self._reason_against(report, shape) for shape in report.shapes}
+        reasons = {shape: self._reason_against(shape) for shape in report.shapes}
         kept = report.where(lambda shape: not reasons[shape])
         return kept, Counter(filter(None, reasons.values()))
 
-    def _reason_against(self, report: ScanReport, shape: Shape) -> str:
+    def _reason_against(self, shape: Shape) -> str:
         """Say why a shape is left out; empty when it is not."""
         options = self._options
         if not options.include_stdlib and shape.is_library_only:
@@ -192,8 +192,8 @@ class Reporter:
         if sum(shape.type_names.values()) < options.min_size:
             return f"with fewer than {count(options.min_size, 'object')} (--min-size)"
         if options.types:
-            members = Counter(type(member) for member in report.objects(shape.exemplar))
-            if not keeps_any_of(options.types)(members):
+            types = shape.graph.cycle_types(shape.exemplar.index)
+            if not keeps_any_of(options.types)(types):
                 return f"without an instance of {' or '.join(options.types)} (--type)"
         return ""
 
