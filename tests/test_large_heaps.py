@@ -7,13 +7,17 @@ import threading
 import pytest
 
 import memguard
-from graphs import Plain, Vertex, self_loop
+from graphs import Vertex, self_loop
 from memguard import _core
 from memguard.heap.cuts import flags_of
 
 LARGE = pytest.param(1_000_000, marks=pytest.mark.large)
 SMALL_STACK_BYTES = 256 * 1024
 DEFAULT_CUT_FLAGS = flags_of(memguard.DEFAULT_CUTS)
+
+
+class Link:
+    """Gets few attributes: with many a class gives each instance a dict of its own."""
 
 
 class Record:
@@ -100,15 +104,18 @@ def test_planted_cycles_are_found_exactly_and_in_one_shape(object_count, cycle_c
     every = len(held) // cycle_count
     planted = set()
     for number in range(cycle_count):
-        one, two = Plain(), Plain()
+        one, two = Link(), Link()
         one.other, two.other = two, one
         planted.add(frozenset([id(one), id(two)]))
         held.insert(number * every, one) if number < 100 else held.append(one)
     assert live_ids() - before == planted
-    with memguard.scan("live", types=[Plain]) as report:
+    with memguard.scan("live", types=[Link]) as report:
         (shape,) = report.shapes
         assert (shape.cycle_count, shape.object_count) == (cycle_count, 2 * cycle_count)
-        assert shape.path == "graphs.Plain.other -> graphs.Plain.other -> graphs.Plain"
+        assert (
+            shape.path
+            == "test_large_heaps.Link.other -> test_large_heaps.Link.other -> test_large_heaps.Link"
+        )
 
 
 def nested_lists(depth):
@@ -119,9 +126,9 @@ def nested_lists(depth):
 
 
 def chain(depth):
-    innermost = outer = Plain()
+    innermost = outer = Link()
     for _ in range(depth - 1):
-        link = Plain()
+        link = Link()
         link.next = outer
         outer = link
     return innermost, outer
