@@ -1,7 +1,9 @@
 """Heaps to scan: made of what programs are made of, in sizes from 10^4 to 10^7.
 
 Each maker takes a number of objects and returns whatever keeps them alive; the
-collector then tracks that many objects more, give or take a few.
+collector then tracks that many objects more, give or take a few. "Scattered"
+heaps have the same objects, but what refers to them does so in random order,
+as in a process that has been running for long.
 """
 
 import random
@@ -14,7 +16,7 @@ class Record:
     def __init__(self, number: int) -> None:
         self.number = number
         self.name = "record"
-        self.tags = [number]
+        self.tags: list[object] = [number]
 
 
 class Row:
@@ -25,7 +27,7 @@ class Row:
     def __init__(self, number: int) -> None:
         self.number = number
         self.name = "row"
-        self.tags = [number]
+        self.tags: list[object] = [number]
 
 
 class Link:
@@ -66,6 +68,22 @@ class SlottedContext:
             parent.subtasks.append(self)
 
 
+class Agent:
+    """What the report that started memguard calls a context: five attributes and a callback."""
+
+    def __init__(self, parent: "Agent | None" = None) -> None:
+        self.parent = parent
+        self.subtasks: list[Agent] = []
+        self.data: dict[str, object] = {"messages": ["hello"]}
+        self.callbacks: list[Callable[[], None]] = []
+        if parent is not None:
+            parent.subtasks.append(self)
+            parent.callbacks.append(self.on_done)
+
+    def on_done(self) -> None:
+        """Be called back."""
+
+
 class Pair:
     """One of two that refer to each other."""
 
@@ -75,6 +93,27 @@ class Pair:
 
 def _flat(cls: type) -> Callable[[int], object]:
     return lambda count: [cls(number) for number in range(count // 2)]
+
+
+def _scattered(make: Callable[[int], list[object]]) -> Callable[[int], object]:
+    def scatter(count: int) -> object:
+        held = make(count)
+        random.Random(count).shuffle(held)
+        return held
+
+    return scatter
+
+
+def _shared(count: int) -> list[object]:
+    """Make records that refer to earlier ones, in any order: many ways, no cycle."""
+    choose = random.Random(count).choice
+    held: list[Record] = []
+    for number in range(count // 2):
+        record = Record(number)
+        if held:
+            record.tags.append(choose(held))
+        held.append(record)
+    return list(held)
 
 
 def _chain(cls: type) -> Callable[[int], object]:
@@ -92,8 +131,8 @@ def _chain(cls: type) -> Callable[[int], object]:
     return make
 
 
-def _families(cls: type) -> Callable[[int], object]:
-    def make(count: int) -> object:
+def _families(cls: type) -> Callable[[int], list[object]]:
+    def make(count: int) -> list[object]:
         held = []
         for _ in range(count // 10):
             parent = cls()
@@ -105,7 +144,17 @@ def _families(cls: type) -> Callable[[int], object]:
     return make
 
 
-def _documents(count: int) -> object:
+def _agents(count: int) -> list[object]:
+    held: list[object] = []
+    for _ in range(count // 41):
+        root = Agent()
+        for _ in range(5):
+            Agent(root)
+        held.append(root)
+    return held
+
+
+def _documents(count: int) -> list[object]:
     return [
         {"id": n, "tags": ["a", "b", n], "author": {"name": "x", "scores": [n, n + 1]}}
         for n in range(count // 4)
@@ -145,25 +194,32 @@ def _tangle(count: int) -> object:
 def planted(count: int, cycle_count: int) -> object:
     """Make records, and among them pairs that refer to each other."""
     held: list[object] = [Record(number) for number in range((count - 2 * cycle_count) // 2)]
-    every = max(1, len(held) // cycle_count)
-    for number in range(cycle_count):
+    for _ in range(cycle_count):
         one, two = Pair(), Pair()
         one.other, two.other = two, one
-        held.insert(min(number * (every + 1), len(held)), one) if number < 100 else held.append(one)
+        held.append(one)
+    random.Random(count).shuffle(held)
     return held
 
 
 HEAPS: dict[str, Callable[[int], object]] = {
     "flat, __dict__": _flat(Record),
     "flat, __slots__": _flat(Row),
+    "flat, scattered": _scattered(lambda count: [Record(n) for n in range(count // 2)]),
+    "shared, scattered": _scattered(_shared),
     "deep, __dict__": _chain(Link),
     "deep, __slots__": _chain(SlottedLink),
     "dicts and lists": _documents,
+    "agents": _agents,
+    "agents, scattered": _scattered(_agents),
     "cycles, __dict__": _families(Context),
     "cycles, __slots__": _families(SlottedContext),
+    "cycles, scattered": _scattered(_families(Context)),
     "one tree, __dict__": _tree(Context),
     "one tree, __slots__": _tree(SlottedContext),
     "one ring": _ring,
     "one tangle": _tangle,
 }
-"""By name; the first five have no cycles."""
+"""By name; the first seven have no cycles, in the last four all is one component."""
+
+ACYCLIC = tuple(HEAPS)[:7]

@@ -85,8 +85,15 @@ def scan_live() -> None:
     memguard.scan("live", explain=False)
 
 
+def explain_live() -> None:
+    """Find all live cycles, weigh them, group them and name their references."""
+    memguard.scan("live")
+
+
 SCANS: dict[str, Callable[[], object]] = {
-    "gc.collect()": gc.collect,
+    "collect": gc.collect,
     "garbage": scan_garbage,
     "live": scan_live,
+    "explained": explain_live,
 }
+"""By name; "collect" is the yardstick."""

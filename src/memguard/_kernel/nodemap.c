@@ -212,7 +212,7 @@ static int
 may_be_laid_out(const mg_map *map, const mg_region *region)
 {
     size_t chunks = chunks_in(region);
-    return chunks <= 4 * map->leaf_count + 1024 &&
+    return chunks <= 4 * map->leaf_count + 16 &&
            chunks + map->leaf_count < MG_MAX_LEAVES;
 }
 

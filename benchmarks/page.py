@@ -1,0 +1,157 @@
+"""The page of the documentation, written from the results.
+
+Usage: python -m benchmarks.page     from the kept numbers, without measuring
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+LIMIT_BYTES_PER_OBJECT = 32
+LIMIT_BYTES_PER_EDGE = 4
+
+HEAD = """\
+# Benchmarks
+
+Written by `python -m benchmarks` (install with `pip install -e ".[bench]"`); the numbers are kept in
+`benchmarks/results.json`. Everything is a ratio to what ran beside it in the same process: to
+`gc.collect()` on the same heap, or to another tool. Below 1 is faster than one collection that
+finds nothing to free. Medians; an otherwise idle machine; automatic collection off.
+
+A scan holds the interpreter for as long as it takes, like a collection does. As a rule of thumb a
+full collection takes 60 to 250 ns for each object that the collector tracks, so half of that for a
+million objects is 30 to 120 ms.
+"""
+
+WHAT = """\
+- **garbage**: `scan("garbage", explain=False)`, all unreachable objects and the cycles among them.
+- **live**: `scan("live", explain=False)`, all cycles that are in use.
+- **explained**: `scan("live")`, which also weighs every cycle, groups cycles by shape and names
+  the references of one of each.
+"""
+
+
+def write_page(results: dict[str, Any]) -> str:
+    """Write the whole page."""
+    parts = [HEAD, "## Against the collector\n", WHAT]
+    for version, measured in sorted(results.items(), key=_by_version):
+        parts += [_scans(version, measured)]
+    parts += ["## Cost per object, and memory\n", _growth(results)]
+    parts += ["## Against other tools\n", _peers(results)]
+    parts += ["## From one object outward\n", _roots(results)]
+    return "\n".join(parts)
+
+
+def _by_version(item: tuple[str, Any]) -> tuple[int, ...]:
+    return tuple(int(part) for part in item[0].split("."))
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows]) + "\n"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def _scans(version: str, measured: dict[str, Any]) -> str:
+    sizes = sorted({scan["size"] for scan in measured["scans"] if scan["size"] <= 10**6})
+    calls = ("garbage", "live", "explained")
+    head = ["heap", *(f"{call}, 10^{len(str(size)) - 1}" for size in sizes for call in calls)]
+    heaps = list(dict.fromkeys(scan["heap"] for scan in measured["scans"]))
+    by_key = {(scan["heap"], scan["size"]): scan["seconds"] for scan in measured["scans"]}
+    rows = []
+    for heap in heaps:
+        cells = [heap]
+        for size in sizes:
+            seconds = by_key[heap, size]
+            cells += [_ratio(seconds[call] / seconds["collect"]) for call in calls]
+        rows.append(cells)
+    title = f"CPython {measured['python']}, {measured['machine']}, {measured['date']}\n"
+    return f"### {version}\n\n{title}\n{_table(head, rows)}"
+
+
+def _growth(results: dict[str, Any]) -> str:
+    head = ["Python, heap", "ns per object at 10^6", "at 10^7", "ratio", "table bytes", "limit"]
+    rows = []
+    for version, measured in sorted(results.items(), key=_by_version):
+        by_key = {(scan["heap"], scan["size"]): scan for scan in measured["scans"]}
+        for heap, size in by_key:
+            if size != 10**7:
+                continue
+            per_object = {
+                n: by_key[heap, n]["seconds"]["live"] / by_key[heap, n]["object_count"] * 1e9
+                for n in (10**6, 10**7)
+            }
+            scan = by_key[heap, size]
+            limit_bytes = (
+                LIMIT_BYTES_PER_OBJECT
+                + LIMIT_BYTES_PER_EDGE * scan["edge_count"] / scan["object_count"]
+            )
+            rows.append(
+                [
+                    f"{version}, {heap}",
+                    f"{per_object[10**6]:.0f}",
+                    f"{per_object[10**7]:.0f}",
+                    _ratio(per_object[10**7] / per_object[10**6]),
+                    f"{scan['side_table_bytes'] / scan['object_count']:.1f}",
+                    f"{limit_bytes:.1f}",
+                ]
+            )
+    text = (
+        "A live scan of ten million objects. Side tables are native memory, gone when the call"
+        " returns; the limit is 32 bytes for each object and 4 for each reference.\n"
+    )
+    return f"{text}\n{_table(head, rows)}"
+
+
+def _peers(results: dict[str, Any]) -> str:
+    head = ["tool, what it does", *sorted(results, key=lambda v: _by_version((v, None)))]
+    rows: dict[str, list[str]] = {}
+    size = 0
+    for version in head[1:]:
+        for answer in results[version]["peers"]:
+            size = answer["object_count"]
+            name = f"{answer['package']}: {answer['what']}"
+            ratio = answer["peer_seconds"] / answer["memguard_seconds"]
+            explained = answer["peer_seconds"] / answer["memguard_explained_seconds"]
+            rows.setdefault(name, [name]).append(f"{ratio:,.0f}x ({explained:,.0f}x)")
+    text = (
+        f"{size:,} objects, a tenth of them in cycles of two. How many times longer than memguard"
+        " each took on the same heap in the same process, and in brackets: than memguard with"
+        " every cycle weighed, grouped and named.\n"
+    )
+    return f"{text}\n{_table(head, list(rows.values()))}"
+
+
+def _roots(results: dict[str, Any]) -> str:
+    head = ["Python", "us in 10^4", "us in 10^6", "ratio", "refcycle", "explained: us", "refcycle"]
+    rows = []
+    for version, measured in sorted(results.items(), key=_by_version):
+        roots = measured["roots"]
+        small, large = (roots["scan_seconds"][str(size)] for size in (10**4, 10**6))
+        explained = roots["scan_explained_seconds"][str(10**6)]
+        rows.append(
+            [
+                version,
+                f"{small * 1e6:.1f}",
+                f"{large * 1e6:.1f}",
+                _ratio(large / small),
+                f"{roots['refcycle_seconds'] / large:.0f}x",
+                f"{explained * 1e6:.0f}",
+                f"{roots['refcycle_seconds'] / explained:.0f}x",
+            ]
+        )
+    text = (
+        '`scan("live", roots=[context])` on a context of 100 objects, in a heap of ten thousand'
+        " and of a million. refcycle looks at a list of just those 100 objects.\n"
+    )
+    return f"{text}\n{_table(head, rows)}"
+
+
+if __name__ == "__main__":
+    kept = json.loads((FOLDER / "results.json").read_text())
+    page = FOLDER.parent / "docs" / "benchmarks.md"
+    page.write_text(write_page(kept), encoding="utf-8")
