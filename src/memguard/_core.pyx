@@ -28,6 +28,7 @@ cdef extern from "_kernel/memory.h":
     ctypedef struct mg_vector:
         void *items
         size_t count
+    void mg_vector_clear(mg_vector *vector, size_t item_bytes)
 
 
 cdef extern from "_kernel/compat.h":
@@ -107,6 +108,8 @@ cdef extern from "_kernel/scan.h":
     ctypedef struct mg_type_count:
         PyTypeObject *type
         size_t count
+
+    int mg_count_types(mg_vector *counts, PyObject **objects, size_t count)
 
     ctypedef struct mg_answer:
         int stopped
@@ -337,16 +340,49 @@ cdef class HeapGraph:
         ]
 
     def cycle_types(self, size_t cycle):
-        # Told apart by id: hash and equality of classes are code of the program
-        # when their metaclass defines them.
-        kinds = {}
-        counts = {}
-        for member in self.cycle_objects(cycle):
-            kind = type(member)
-            key = <size_t> <PyObject *> kind
-            kinds[key] = kind
-            counts[key] = counts.get(key, 0) + 1
-        return [(kinds[key], counts[key]) for key in kinds]
+        # Told apart by identity: hash and equality of classes are code of the
+        # program when their metaclass defines them.
+        self._checked_cycle(cycle)
+        self._require_held()
+        cdef mg_vector counts
+        cdef mg_type_count *items
+        cdef size_t i
+        memset(&counts, 0, sizeof(counts))
+        try:
+            if mg_count_types(
+                &counts,
+                <PyObject **> self._answer.members.items + self._first(cycle),
+                self._first(cycle + 1) - self._first(cycle),
+            ) < 0:
+                raise MemoryError("no memory to count the types of a cycle")
+            items = <mg_type_count *> counts.items
+            return [(<object> items[i].type, items[i].count) for i in range(counts.count)]
+        finally:
+            mg_vector_clear(&counts, sizeof(mg_type_count))
+
+    def members_of_type(self, size_t cycle, wanted, size_t most):
+        """List (position, member) of a cycle's first members of exactly this type."""
+        self._checked_cycle(cycle)
+        self._require_held()
+        cdef PyObject **members = <PyObject **> self._answer.members.items
+        cdef size_t first = self._first(cycle)
+        cdef size_t p
+        found = []
+        for p in range(first, self._first(cycle + 1)):
+            if type(<object> members[p]) is wanted:
+                found.append((p - first, <object> members[p]))
+                if <size_t> len(found) == most:
+                    break
+        return found
+
+    def member(self, size_t cycle, size_t position):
+        self._checked_cycle(cycle)
+        self._require_held()
+        if position >= self._first(cycle + 1) - self._first(cycle):
+            raise IndexError(f"member {position} of cycle {cycle}")
+        return <object> (<PyObject **> self._answer.members.items)[
+            self._first(cycle) + position
+        ]
 
     def cycle_edges(self, size_t cycle):
         self._checked_cycle(cycle)

@@ -12,7 +12,6 @@
  * Source: CPython Python/gc.c, deduce_unreachable().
  */
 #include "rows.h"
-#include "pointer_index.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -219,26 +218,6 @@ find_alive(rest *r, mg_vector *held)
     return 0;
 }
 
-static int
-count_type(mg_answer *answer, mg_pointer_index *types, PyTypeObject *type)
-{
-    uint32_t number = mg_pointer_number(types, type);
-    if (number == MG_NO_NUMBER) {
-        return -1;
-    }
-    mg_vector *counts = &answer->type_counts;
-    if (number == counts->count) {
-        if (counts->count == counts->capacity &&
-            mg_vector_grow(counts, sizeof(mg_type_count)) < 0) {
-            return -1;
-        }
-        MG_ITEMS(mg_type_count, counts)[counts->count++] =
-            (mg_type_count){type, 0};
-    }
-    MG_ITEMS(mg_type_count, counts)[number].count++;
-    return 0;
-}
-
 /* Count what is garbage, and close it: no later pass may look at it. */
 static int
 settle_garbage(rest *r)
@@ -254,7 +233,7 @@ settle_garbage(rest *r)
             state->map.words[handle >> 6].open &= ~MG_BIT(handle);
             state->map.words[handle >> 6].marked &= ~MG_BIT(handle);
             answer->unreachable_count++;
-            result = count_type(answer, &types, Py_TYPE(object));
+            result = mg_count_type(&answer->type_counts, &types, Py_TYPE(object));
         }
     }
     mg_pointer_index_clear(&types);

@@ -27,6 +27,7 @@
 #include "compat.h"
 #include "memory.h"
 #include "nodemap.h"
+#include "pointer_index.h"
 
 #define MG_CUT_MODULES 1u
 #define MG_CUT_MODULE_DICTS 2u
@@ -163,6 +164,11 @@ int mg_note_imported_modules(mg_state *state);
 
 int mg_judge_rest(mg_state *state, mg_vector *held);
 int mg_weigh_cycles(mg_state *state);
+
+/* Add to counts, a vector of mg_type_count in order of first appearance; types
+   goes with it.  0, or -1: no memory. */
+int mg_count_type(mg_vector *counts, mg_pointer_index *types, PyTypeObject *type);
+int mg_count_types(mg_vector *counts, PyObject *const *objects, size_t count);
 int mg_group_shapes(mg_state *state);
 
 /* Whether instances of a type are known to be neither modules nor classes nor

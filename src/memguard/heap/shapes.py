@@ -28,6 +28,8 @@ LONGEST_NAMED_LOOP = 24
 """References of a loop that are named; the others are counted [count]."""
 
 _OWNERS_TRIED = 8
+_MEMBERS_RANKED = 64
+_MEMBERS_WALKED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,8 @@ def cycle_of(graph: HeapGraph, index: int, shape: Shape) -> Cycle:
 def shape_of(graph: HeapGraph, number: int, *, named: bool) -> Shape:
     """Describe one shape, with the references of its exemplar named or not."""
     cycle_count, object_count, shallow_bytes, retained_bytes, exemplar = graph.shape_facts(number)
-    members = graph.cycle_objects(exemplar)
     counts = graph.cycle_types(exemplar)
-    loop = _best_loop(graph, exemplar, members, named=named)
+    loop = _best_loop(graph, exemplar, counts, named=named)
     return Shape(
         path=loop.text,
         edges=loop.edges,
@@ -154,7 +155,7 @@ def shape_of(graph: HeapGraph, number: int, *, named: bool) -> Shape:
         object_count=object_count,
         shallow_bytes=shallow_bytes,
         retained_bytes=retained_bytes,
-        is_library_only=_is_library_only(members),
+        is_library_only=_is_library_only(graph, exemplar, counts),
         graph=graph,
         number=number,
     )
@@ -169,21 +170,52 @@ class _Loop:
     edges: tuple[Edge, ...]
 
 
-def _best_loop(graph: HeapGraph, exemplar: int, members: list[object], *, named: bool) -> _Loop:
+def _best_loop(
+    graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]], *, named: bool
+) -> _Loop:
     """Choose where to start, the same in every process.
 
     Members lie in memory in any order, so each equally good start is tried
     and the first in the order of length and text is taken.
     """
-    ranks = [_owner_rank(member) for member in members]
-    best = min(ranks)
-    owners = [position for position, rank in enumerate(ranks) if rank == best]
-    found = [graph.shortest_loop(exemplar, owner) for owner in owners[:_OWNERS_TRIED]]
-    loops = [_describe([members[step] for step in loop], named=named) for loop in found if loop]
+    owners = _owners(graph, exemplar, counts)
+    size = sum(count for _, count in counts)
+    tried = owners[: max(1, min(_OWNERS_TRIED, _MEMBERS_WALKED // size))]
+    loops = []
+    for position, _ in tried:
+        loop = graph.shortest_loop(exemplar, position)
+        if loop:
+            # One more than is named: the last reference needs its target.
+            shown = [graph.member(exemplar, step) for step in loop[: LONGEST_NAMED_LOOP + 1]]
+            loops.append(_describe(shown, len(loop), named=named))
     if not loops:
         # Described late, and the program has taken the cycle apart meanwhile.
-        return _Loop(f"{_display_name(members[owners[0]])} (broken since the scan)", ())
+        return _Loop(f"{_display_name(owners[0][1])} (broken since the scan)", ())
     return min(loops, key=lambda loop: (len(loop.edges), loop.text))
+
+
+def _owners(
+    graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]
+) -> list[tuple[int, object]]:
+    """Give position and object of the members that a person would call the owner."""
+    best: tuple[int, str] | None = None
+    owners: list[tuple[int, object]] = []
+    for cls, _ in counts:
+        members = graph.members_of_type(exemplar, cls, _MEMBERS_RANKED)
+        for position, member in members if _varies(cls, members[0][1]) else members[:1]:
+            rank = _owner_rank(member)
+            if best is None or rank < best:
+                best, owners = rank, []
+            if rank == best:
+                owners.append((position, member))
+        if rank == best and not _varies(cls, members[0][1]):
+            owners.extend(members[1:])
+    return owners
+
+
+def _varies(cls: type, member: object) -> bool:
+    """Tell whether members of one type differ in rank: classes, and what has code."""
+    return issubclass(cls, type) or _core.code_of(member) is not None
 
 
 def _owner_rank(member: object) -> tuple[int, str]:
@@ -200,7 +232,7 @@ def _owner_rank(member: object) -> tuple[int, str]:
     return 4 if name.startswith("builtins.") else 3, name
 
 
-def _describe(loop: list[object], *, named: bool) -> _Loop:
+def _describe(loop: list[object], length: int, *, named: bool) -> _Loop:
     shown = loop[:LONGEST_NAMED_LOOP]
     targets = (loop[1:] + loop[:1])[:LONGEST_NAMED_LOOP]
     edges = tuple(
@@ -211,7 +243,7 @@ def _describe(loop: list[object], *, named: bool) -> _Loop:
         )
         for position, (source, target) in enumerate(zip(shown, targets, strict=True))
     )
-    return _Loop(_text(edges, [_display_name(source) for source in shown], len(loop)), edges)
+    return _Loop(_text(edges, [_display_name(source) for source in shown], length), edges)
 
 
 def _display_name(member: object) -> str:
@@ -271,12 +303,17 @@ def _text(edges: tuple[Edge, ...], names: list[str], length: int) -> str:
     return " -> ".join([*steps, names[0]])
 
 
-def _is_library_only(members: list[object]) -> bool:
+def _is_library_only(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> bool:
     """Tell whether no class and no code of the program takes part."""
-    return all(
-        is_library_module(module_of(type(member))) and _is_library_made(member)
-        for member in members
-    )
+    if not all(is_library_module(module_of(cls)) for cls, _ in counts):
+        return False
+    for cls, count in counts:
+        members = graph.members_of_type(exemplar, cls, 1)
+        if _varies(cls, members[0][1]):
+            members = graph.members_of_type(exemplar, cls, count)
+        if not all(_is_library_made(member) for _, member in members):
+            return False
+    return True
 
 
 def _is_library_made(member: object) -> bool:
