@@ -28,6 +28,14 @@ if sysconfig.get_config_var("Py_GIL_DISABLED"):
         )
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--real-libraries",
+        action="store_true",
+        help="compare programs of the libraries in the extra `real`, not of the standard one",
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem):
     """Start each test without garbage, and keep what it makes.
