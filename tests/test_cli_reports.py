@@ -243,6 +243,24 @@ def test_reports_come_at_intervals_and_do_not_keep_the_process_alive():
     assert rest == ["timer"] * (len(rest) - 2) + ["end", "end"]
 
 
+def test_the_end_waits_for_a_report_of_the_timer(tmp_path):
+    """A program that ends during a report is reported on all the same."""
+    path = script(
+        tmp_path,
+        "import json, threading\n"
+        "dumps, begun = json.dumps, threading.Event()\n"
+        "def slow(values):\n"
+        "    json.dumps = dumps\n"
+        "    begun.set()\n"
+        "    threading.main_thread().join()\n"
+        "    return dumps(values)\n"
+        "json.dumps = slow\n"
+        "begun.wait()\n",
+    )
+    seen = [report["trigger"] for report in reports("--kind", "live", "--every", "0.01", path)]
+    assert (seen[0], seen[-1], seen.count("end")) == ("timer", "end", 1)
+
+
 @POSIX
 def test_a_report_holds_nothing_once_it_is_written(tmp_path):
     """After a report the collector frees as many objects as there were."""

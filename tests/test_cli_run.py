@@ -180,6 +180,7 @@ ENDINGS = {
         "import sys\n"
         "def tracer(frame, event, value):\n"
         "    if frame.f_code.co_filename == __file__: print(event, frame.f_lineno)\n"
+        "    if frame.f_code.co_name == 'report': print('traced a report')\n"
         "    return tracer\n"
         "def f():\n    return 1\n"
         "sys.settrace(tracer)\n"
