@@ -166,7 +166,7 @@ class Reporter:
                 found = found or bool(kept.shapes)
                 texts.append(self._rendered(kind, kept, left_out, trigger))
         if found and not self._options.as_json:
-            texts.append(f"{_HINT_WEAK}\n")
+            texts.append(f"\n{_HINT_WEAK}\n")
         show_status("")
         self._sink.write("".join(texts))
 
@@ -210,15 +210,14 @@ class Reporter:
                 "shapes_left_out_count": left_out.total(),
             }
             return json.dumps(values) + "\n"
-        lines = [
-            "",
-            self._title(kind, trigger, elapsed_seconds),
-            render(report, sys.__stderr__ if self._sink.has_terminal else None),
-            *(f"Left out: {count(number, 'shape')} {why}." for why, number in left_out.items()),
-        ]
+        hints = [f"Left out: {count(number, 'shape')} {why}." for why, number in left_out.items()]
         collections = _collection_count() - self._collections_before
         if kind == "garbage" and collections:
-            lines.append(_HINT_COLLECTED.format(count(collections, "time")))
+            hints.append(_HINT_COLLECTED.format(count(collections, "time")))
+        shown = render(report, sys.__stderr__ if self._sink.has_terminal else None)
+        lines = ["", self._title(kind, trigger, elapsed_seconds), shown]
+        if hints:
+            lines += ["", *hints]
         return "\n".join(lines) + "\n"
 
     def _title(self, kind: str, trigger: str, elapsed_seconds: float) -> str:

@@ -60,7 +60,7 @@ def render(report: "ScanReport", stream: TextIO | None) -> str:
             console.print(f"... and {len(report.shapes) - MOST_SHAPES:,} more shapes")
         for line in notes(report):
             console.print(line, markup=False, style="dim")
-    return written.get().rstrip("\n")
+    return written.get().rstrip()
 
 
 def _table(report: "ScanReport") -> "Table":
