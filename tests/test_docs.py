@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memguard.cli import build_parser
+from memguard.cli import parse
 
 ROOT = Path(__file__).parent.parent
 RUN_BLOCKS = Path(__file__).parent / "scripts" / "run_blocks.py"
@@ -68,7 +68,7 @@ def test_the_commands_of_a_document_exist(document):
     assert commands
     for program, *arguments in commands:
         assert Path(program).name == "memguard"
-        assert build_parser().parse_args(arguments).command
+        assert parse(arguments).command
 
 
 def test_the_report_in_the_readme_is_what_the_demo_prints():
