@@ -299,14 +299,18 @@ def test_closed_streams_stay_closed(folder):
 @POSIX
 def test_a_broken_pipe_is_handled_as_under_python(folder):
     """A program whose reader went away fails as it would."""
-    (folder / "writes.py").write_text("for n in range(100_000): print('line', n)")
+    (folder / "writes.py").write_text(
+        "import sys\nsys.stdin.readline()\nfor n in range(100_000): print('line', n)"
+    )
     seen = []
     for words in ((sys.executable,), (*RUN, "--output", os.devnull)):
         with start(*words, "writes.py", cwd=folder) as child:
-            child.stdout.readline()
             child.stdout.close()
+            child.stdin.write("go\n")
+            child.stdin.close()
             seen.append((child.stderr.read(), child.wait(timeout=60)))
     assert seen[0] == seen[1]
+    assert "BrokenPipeError" in seen[0][0]
 
 
 METHODS = [
