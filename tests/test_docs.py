@@ -19,6 +19,8 @@ PYTHON = re.compile(
     r"^```python\n(?P<source>.*?)^```\n(\n```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL
 )
 SHELL = re.compile(r"^```sh\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?!\w+:)(?P<path>[^)#\s]*)(#(?P<heading>[^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 TEXT = re.compile(r"^```text\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -76,3 +78,25 @@ def test_the_report_in_the_readme_is_what_the_demo_prints():
     (sample,) = TEXT.finditer(read("README.md"))
     printed = run("-m", "memguard", "demo")
     assert without_what_varies(sample["source"]) in without_what_varies(printed)
+
+
+def headings(path):
+    """Give the anchors that a page has for its headings."""
+    titles = HEADING.findall(path.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "document",
+    sorted(
+        path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    ),
+)
+def test_links_within_the_project_lead_somewhere(document):
+    """Each page and each heading that a document links to exists."""
+    broken = []
+    for link in LINK.finditer(read(document)):
+        page = (ROOT / document).parent / link["path"] if link["path"] else ROOT / document
+        if not page.exists() or (link["heading"] and link["heading"] not in headings(page)):
+            broken.append(link[0])
+    assert broken == []
