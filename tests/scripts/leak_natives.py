@@ -1,0 +1,102 @@
+"""Call every function and method of the native module."""
+
+import types
+
+from growth import print_growth
+
+from memguard import _core
+
+
+class Slotted:
+    __slots__ = ("field",)
+
+
+class Plain:
+    pass
+
+
+def generate(variable):
+    yield variable
+
+
+loop = [[], {}]
+loop += [loop, (loop,)]
+plain = Plain()
+plain.loop = loop
+slotted = Slotted()
+slotted.field = loop
+generator = generate(loop)
+next(generator)
+
+FUNCTIONS = {
+    "scan_heap": lambda: _core.scan_heap("live", 0, (loop,), 0, 0.0, root_references=2),
+    "instance_dict": lambda: _core.instance_dict(plain),
+    "inline_attributes": lambda: _core.inline_attributes(plain),
+    "frame_variables": lambda: _core.frame_variables(generator),
+    "code_of": lambda: _core.code_of(generate) is _core.code_of(generator),
+    "function_defaults": lambda: _core.function_defaults(FUNCTIONS["with_defaults"]),
+    "index_of": lambda: _core.index_of(loop, loop),
+    "key_of": lambda: _core.key_of({"key": loop}, loop),
+    "member_refers": lambda: _core.member_refers(Slotted.field, slotted, loop),
+    "build_info": _core.build_info,
+    "_fail_allocation_at": lambda: _core._fail_allocation_at(0),
+    "_native_bytes": _core._native_bytes,
+    "_force_stackref_dedupe": lambda: _core._force_stackref_dedupe(False),
+    "_step_clock": lambda: _core._step_clock(0.0),
+    "with_defaults": lambda first=loop, *, second=plain: (first, second),
+}
+METHODS = {
+    "take_unreachable_types": (),
+    "cycle_facts": (0,),
+    "cycle_ids": (0,),
+    "cycle_objects": (0,),
+    "cycle_types": (0,),
+    "cycle_edges": (0,),
+    "shortest_loop": (0, 0),
+    "shape_facts": (0,),
+    "shape_cycles": (0,),
+    "release": (),
+}
+
+
+def names_of(namespace):
+    return {name for name in namespace if not name.startswith("__")}
+
+
+def check_that_all_are_called():
+    found = {
+        name
+        for name, value in vars(_core).items()
+        if callable(value) and not isinstance(value, type) and not name.startswith("__")
+    }
+    assert found == FUNCTIONS.keys() - {"with_defaults"}, found ^ FUNCTIONS.keys()
+    attributes = names_of(vars(_core.HeapGraph))
+    fields = {
+        name
+        for name in attributes
+        if type(vars(_core.HeapGraph)[name]) is types.GetSetDescriptorType
+    }
+    assert attributes - fields == METHODS.keys(), attributes
+    return fields
+
+
+FIELDS = check_that_all_are_called()
+
+
+def call():
+    for function in FUNCTIONS.values():
+        function()
+    graph = FUNCTIONS["scan_heap"]()
+    for name in FIELDS:
+        getattr(graph, name)
+    for name, arguments in METHODS.items():
+        getattr(graph, name)(*arguments)
+        if arguments:
+            try:
+                getattr(graph, name)(1_000, *arguments[1:])
+            except IndexError:
+                continue
+            raise AssertionError(name)
+
+
+print_growth(call, call_count=3_000)

@@ -1,0 +1,36 @@
+"""Find garbage, and give it back: by release, by the end of a block, by dropping the report."""
+
+import gc
+
+from growth import print_growth
+
+import memguard
+
+
+def plant():
+    loop = [[], {}]
+    loop.append(loop)
+    cls = type("Leaked", (), {})
+    cls.loop = loop
+    cls.instance = cls()
+
+
+def call():
+    plant()
+    report = memguard.scan("garbage")
+    assert report.unreachable_count > 5
+    report.release()
+    report.release()
+    gc.collect()
+    plant()
+    with memguard.scan("garbage", explain=False) as report:
+        report.me = report
+        assert len(report.shapes) == 2
+    plant()
+    loop = [memguard.scan("garbage")]
+    loop.append(loop)
+    del loop, report
+    gc.collect()
+
+
+print_growth(call, call_count=80)
