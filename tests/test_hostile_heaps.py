@@ -254,6 +254,7 @@ def test_an_object_that_was_untracked_is_no_link():
     assert printed.split() == ["False", "0", "0", "0"]
 
 
+@pytest.mark.native
 def test_an_exception_with_its_traceback_is_one_cycle():
     """A frame that outlived its call and the exception in its variables are found."""
 
@@ -276,6 +277,7 @@ def test_an_exception_with_its_traceback_is_one_cycle():
     assert gc.collect() == report.unreachable_count
 
 
+@pytest.mark.native
 def test_a_weak_reference_is_no_link_but_its_callback_is():
     """What a weak reference points at is not held; what it would call is."""
     target = Plain()

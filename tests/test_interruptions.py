@@ -121,6 +121,7 @@ def test_other_threads_may_allocate_meanwhile():
         assert report.unreachable_count == 0
 
 
+@pytest.mark.native
 def test_a_container_that_changes_while_it_is_named_costs_no_more_than_the_name():
     """Another thread may change a deque between two looks at its items."""
     loop = collections.deque([None])

@@ -170,6 +170,21 @@ def test_depth_is_bounded_by_memory_not_by_the_stack(nest, depth):
     assert gc.collect() == depth + 1
 
 
+@pytest.mark.native
+def test_what_ways_of_any_length_lead_to_is_held_by_the_cycle():
+    """An object that a cycle reaches in two ways, one short and one long, is retained once."""
+    shared = [[], []]
+    elsewhere = [[]]
+    innermost, outer = nested_lists(40)
+    innermost += [shared, elsewhere]
+    loop = self_loop()
+    loop += [outer, [shared], [[[shared]]]]
+    del innermost, outer, shared
+    assert look("live", loop) == [(1, 1 + 40 + 1 + 3 + 3)]
+    del elsewhere
+    assert look("live", loop) == [(1, 1 + 40 + 1 + 3 + 3 + 2)]
+
+
 def test_a_long_loop_is_named_at_its_beginning():
     """The first references are named, the others counted."""
     loop = last = self_loop()
