@@ -51,6 +51,8 @@ METHODS = {
     "cycle_ids": (0,),
     "cycle_objects": (0,),
     "cycle_types": (0,),
+    "members_of_type": (0, list, 1),
+    "member": (0, 0),
     "cycle_edges": (0,),
     "shortest_loop": (0, 0),
     "shape_facts": (0,),
