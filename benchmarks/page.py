@@ -14,7 +14,7 @@ LIMIT_BYTES_PER_EDGE = 4
 HEAD = """\
 # Benchmarks
 
-Written by `python -m benchmarks` (install with `pip install -e ".[bench]"`); the numbers are kept in
+Written by `python -m benchmarks` (after `pip install -e ".[bench]"`); the numbers are kept in
 `benchmarks/results.json`. Everything is a ratio to what ran beside it in the same process: to
 `gc.collect()` on the same heap, or to another tool. Below 1 is faster than one collection that
 finds nothing to free. Medians; an otherwise idle machine; automatic collection off.
