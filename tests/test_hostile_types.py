@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import sys
 
 import pytest
 
@@ -234,4 +235,5 @@ def test_the_rule_for_borrowed_stacks_errs_towards_alive(twice):
         _core._force_stackref_dedupe(False)
     # The vertex that is not among the variables is garbage by itself.
     assert found_count == (1 if twice else 3)
-    assert memguard.scan("garbage").unreachable_count == 3
+    unforced_count = found_count if sys.version_info >= (3, 14) else 3
+    assert memguard.scan("garbage").unreachable_count == unforced_count
