@@ -104,6 +104,7 @@ def test_the_program_sees_the_same_heap_as_under_python(tmp_path):
     path = script(
         tmp_path,
         "import gc, sys, memguard\n"
+        "gc.collect()\n"
         "class Node: pass\n"
         "node = Node()\n"
         "node.own = node\n"
