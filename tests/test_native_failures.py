@@ -84,7 +84,7 @@ def check_failures(request):
         assert _core._native_bytes() == before_bytes
         failure_count += 1
     texts.append(tracked())
-    assert failure_count > 10
+    assert failure_count >= 8
     assert set(texts[0].split()) ^ set(texts[1].split()) == set()
     assert planted_facts(request(held)) == expected
     assert _core._native_bytes() == before_bytes
@@ -123,7 +123,7 @@ def test_a_late_description_without_memory_can_be_had_later():
         assert "describe" in message
         assert _core._native_bytes() == before_bytes
         failure_count += 1
-    assert failure_count > 10
+    assert failure_count >= 8
     assert planted_facts(late) == expected
 
 
@@ -211,7 +211,9 @@ def test_a_scan_of_part_of_the_heap_says_nothing_wrong(kind, from_roots):
         for cycle in planted_cycles(graph):
             assert any(cycle <= complete for complete in whole)
             found_count += 1
-    assert found_count > 0
+    # Of part of a heap only what modules and frames reach is certainly live.
+    is_reached = from_roots or _core.build_info()["frame_roots"]
+    assert (found_count > 0) == (kind == "garbage" or is_reached)
 
 
 @pytest.mark.native
