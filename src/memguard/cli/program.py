@@ -120,7 +120,9 @@ def _run_as_main(name: str, *, alter_argv: bool) -> None:
 def _fresh_main() -> types.ModuleType:
     main = types.ModuleType("__main__")
     main.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
-    main.__dict__.update(__cached__=None, __spec__=None)
+    main.__dict__.update(__spec__=None)
+    if sys.version_info < (3, 15):
+        main.__dict__.update(__cached__=None)
     if sys.version_info < (3, 14):
         main.__dict__.update(__annotations__={})
     sys.modules["__main__"] = main
