@@ -28,7 +28,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     types.GeneratorType: ("gi_yieldfrom",),
     types.CoroutineType: ("cr_await",),
     types.AsyncGeneratorType: ("ag_await",),
-    type: ("__bases__",),
+    type: ("__bases__", "__mro__"),
 }
 
 # The same for types that live in modules which need not be imported.
