@@ -23,6 +23,7 @@ _Namer = Callable[[Any, object], str | None]
 # those types make objects when they are read, so they are not in this list.
 _FIELDS: dict[type, tuple[str, ...]] = {
     types.CellType: ("cell_contents",),
+    types.BuiltinFunctionType: ("__self__",),
     BaseException: ("__traceback__", "__context__", "__cause__", "args"),
     types.TracebackType: ("tb_next",),
     types.GeneratorType: ("gi_yieldfrom",),
@@ -33,8 +34,8 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 
 # The same for types that live in modules which need not be imported.
 _FIELDS_BY_NAME: dict[str, tuple[str, ...]] = {
-    "_asyncio.Future": ("_exception", "_loop"),
-    "_asyncio.Task": ("_coro", "_fut_waiter", "_exception", "_loop"),
+    "_asyncio.Future": ("_exception", "_loop", "_result"),
+    "_asyncio.Task": ("_coro", "_fut_waiter", "_exception", "_loop", "_result"),
 }
 
 
