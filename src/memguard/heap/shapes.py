@@ -247,11 +247,14 @@ def _describe(loop: list[object], length: int, *, named: bool) -> _Loop:
 
 
 def _display_name(member: object) -> str:
-    """Name an object for people: by its type, classes and functions by their own name."""
+    """Name an object for people: by its type, classes and what has code by their own name."""
     cls = type(member)
     if cls is types.FunctionType:
         qualname = types.FunctionType.__dict__["__qualname__"].__get__(member)
         return f"function {plain_text(qualname)}()"
+    code = _core.code_of(member)
+    if code is not None:
+        return f"{short_name(type_name(cls))} {plain_text(code.co_qualname)}()"
     if issubclass(cls, type):
         return f"class {short_name(type_name(cast('type', member)))}"
     return short_name(type_name(cls))
