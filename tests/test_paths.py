@@ -64,3 +64,19 @@ def test_a_waiting_coroutine_is_shown_with_its_function():
             "test_paths.Keeper.work -> coroutine waits().<local keeper> -> test_paths.Keeper"
         )
     kept.pop().work.close()
+
+
+def test_equal_steps_in_a_row_are_written_once():
+    """A chain of ten links says as much as one, and the ends are easier to see."""
+
+    def leak():
+        keeper = Keeper()
+        keeper.chain = [keeper]
+        for _ in range(9):
+            keeper.chain = [keeper.chain]
+
+    with memguard.scan_created(leak) as report:
+        assert only_path(report) == (
+            "test_paths.Keeper.chain -> list[0] (10 times) -> test_paths.Keeper"
+        )
+        assert len(report.shapes[0].edges) == 11

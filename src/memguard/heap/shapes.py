@@ -6,8 +6,9 @@ Does not cover: naming one reference (``explain``), finding cycles (the native
 scanner).
 """
 
+import itertools
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -283,8 +284,8 @@ def _attribute_name(namespace: dict[object, object], target: object) -> str | No
 def _text(edges: tuple[Edge, ...], names: list[str], length: int) -> str:
     """Write a loop as a line, folding steps that say nothing.
 
-    Folded: an instance's dict, and the tuple and cell between a function and
-    its closure variable.
+    Folded: an instance's dict, the tuple and cell between a function and its
+    closure variable, and three or more equal steps in a row.
     """
     steps: list[str] = []
     after_closure = False
@@ -303,7 +304,13 @@ def _text(edges: tuple[Edge, ...], names: list[str], length: int) -> str:
         after_closure = label == ".__closure__"
     if length > len(edges):
         steps.append(f"({length - len(edges)} more)")
-    return " -> ".join([*steps, names[0]])
+    return " -> ".join([*_each_once(steps), names[0]])
+
+
+def _each_once(steps: list[str]) -> Iterator[str]:
+    for step, equal in itertools.groupby(steps):
+        same = list(equal)
+        yield from same if len(same) < 3 else [f"{step} ({len(same)} times)"]
 
 
 def _is_library_only(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> bool:
