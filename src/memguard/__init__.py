@@ -10,6 +10,7 @@ from memguard.errors import (
     ReportReleasedError,
     UnknownOptionError,
     UnsupportedPythonError,
+    WrongTypeError,
 )
 from memguard.heap.cuts import DEFAULT_CUTS, Cut
 from memguard.heap.report import ScanReport
@@ -30,6 +31,7 @@ __all__ = [
     "Shape",
     "UnknownOptionError",
     "UnsupportedPythonError",
+    "WrongTypeError",
     "__version__",
     "detect_circular_references",
     "scan",

@@ -33,6 +33,25 @@ class UnknownOptionError(MemguardError, ValueError):
         return f"{self.option} is {self.value!r}; use one of {known}"
 
 
+class WrongTypeError(MemguardError, TypeError):
+    """An argument is of a type that says nothing here.
+
+    Attributes:
+        option: Name of the argument.
+        given: Name of the type of what was given.
+        remedy: What to give instead.
+    """
+
+    def __init__(self, option: str, given: str, remedy: str) -> None:
+        self.option = option
+        self.given = given
+        self.remedy = remedy
+        super().__init__(option, given, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.option} is of type {self.given}; give {self.remedy}"
+
+
 class LimitOutOfRangeError(MemguardError, ValueError):
     """A limit is outside the range in which it means something.
 

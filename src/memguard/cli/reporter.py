@@ -22,9 +22,10 @@ from types import FrameType
 from memguard._core import HeapGraph
 from memguard.cli.sink import Sink, complain, show_status
 from memguard.cli.terminal import render
+from memguard.heap.arguments import ScanKind
 from memguard.heap.render.text import count
 from memguard.heap.report import ScanReport, keeps_any_of
-from memguard.heap.scan import ScanKind, hold_live_cycles, scan, scan_beyond
+from memguard.heap.scan import hold_live_cycles, scan, scan_beyond
 from memguard.heap.shapes import Shape
 
 _WHEN = {"end": "at its end", "signal": "on SIGUSR1", "timer": "at an interval"}

@@ -41,8 +41,6 @@ def parse_cuts(cuts: Iterable[str]) -> frozenset[Cut]:
     Raises:
         UnknownOptionError: One is not a cut.
     """
-    if isinstance(cuts, str):
-        cuts = (cuts,)
     parsed = set()
     for cut in cuts:
         try:

@@ -214,8 +214,8 @@ def keeps_any_of(
     Subclasses count. A class is told by its own method resolution order, not
     by ``__subclasscheck__``, and by identity; a name by "module.QualName".
     """
-    classes = [item for item in wanted if not isinstance(item, str)]
-    names = {item for item in wanted if isinstance(item, str)}
+    classes = [item for item in wanted if issubclass(type(item), type)]
+    names = {item for item in wanted if issubclass(type(item), str)}
 
     def keeps(counts: Iterable[tuple[type, int]]) -> bool:
         return any(

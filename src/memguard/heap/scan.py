@@ -7,14 +7,23 @@ Does not cover: the scan itself (``_core``), reading a report (``report``).
 import gc
 import platform
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, get_args
+from types import CoroutineType
+from typing import Any, get_args
 
 from memguard import _core
-from memguard.errors import LimitOutOfRangeError, UnknownOptionError, UnsupportedPythonError
-from memguard.heap.cuts import DEFAULT_CUTS, flags_of, parse_cuts
+from memguard.errors import UnsupportedPythonError
+from memguard.heap.arguments import (
+    ScanKind,
+    checked_budget_seconds,
+    checked_cuts,
+    checked_kind,
+    checked_max_objects,
+    checked_roots,
+    checked_types,
+    wrong_type,
+)
+from memguard.heap.cuts import DEFAULT_CUTS, flags_of
 from memguard.heap.report import ScanReport, keeps_any_of
-
-ScanKind = Literal["garbage", "live"]
 
 
 def scan(
@@ -62,7 +71,8 @@ def scan(
     Raises:
         UnknownOptionError: *kind* or one of *cuts* does not exist.
         LimitOutOfRangeError: *max_objects* or *budget_seconds* is too small.
-        TypeError: *types* or *roots* is not iterable, or holds what it may not.
+        WrongTypeError: *types*, *roots* or *cuts* is not iterable, or *types*
+            holds something else than classes and names.
         MemoryError: No memory for the side tables; nothing was changed.
         UnsupportedPythonError: A free-threaded build.
 
@@ -121,21 +131,20 @@ def scan_beyond(
     Returns:
         A report, as from `scan`.
     """
-    if kind not in get_args(ScanKind):
-        raise UnknownOptionError("kind", kind, get_args(ScanKind))
-    parsed = parse_cuts(cuts)
-    keeps_type = None if types is None else keeps_any_of(_checked_types(types))
+    kind = checked_kind(kind)
+    parsed = checked_cuts(cuts)
+    keeps_type = None if types is None else keeps_any_of(checked_types(types))
     extra_references = 1
     if roots is not None and not isinstance(roots, tuple):
         # The caller's list is one more holder that does not count.
         extra_references += isinstance(roots, list | set | frozenset)
-        roots = tuple(roots)
+        roots = checked_roots(roots)
     graph = _native_scan(
         kind,
         flags_of(parsed),
         roots,
-        _checked_max_objects(max_objects),
-        _checked_budget(budget_seconds),
+        checked_max_objects(max_objects),
+        checked_budget_seconds(budget_seconds),
         keep=known,
         root_references=extra_references,
         describe=explain,
@@ -173,12 +182,17 @@ def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
         unreachable.
 
     Raises:
+        WrongTypeError: *function* cannot be called, or made a coroutine and
+            did not run it; give ``lambda: asyncio.run(function())``.
         Exception: Whatever *function* raises, after collection is switched
             back as it was.
 
     Cost:
         Four scans of the heap, and the function.
     """
+    remedy = "a function that runs to its end, such as lambda: asyncio.run(function())"
+    if not callable(function):
+        raise wrong_type("function", function, remedy)
     flags = flags_of(DEFAULT_CUTS)
     was_enabled = gc.isenabled()
     try:
@@ -186,7 +200,11 @@ def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
         before = _native_scan("garbage", 0, None, 0, 0.0)
         live_before = _native_scan("live", flags, None, 0, 0.0)
         is_new_live = _not_in(_member_ids(live_before)) or (lambda _graph, _index: True)
-        function(*args)
+        result = function(*args)
+        if type(result) is CoroutineType:
+            result.close()
+            raise wrong_type("what function returned", result, remedy)
+        del result
         # What was garbage before is held by `before`, which counts as a real
         # holder here: so only new garbage is found.
         garbage = _native_scan("garbage", 0, None, 0, 0.0, keep=before)
@@ -242,35 +260,3 @@ def _member_ids(graph: _core.HeapGraph) -> frozenset[int]:
     return frozenset(
         member for index in range(graph.cycle_count) for member in graph.cycle_ids(index)
     )
-
-
-def _checked_types(types: Iterable[type | str]) -> tuple[type | str, ...]:
-    if isinstance(types, str | type):
-        types = (types,)
-    checked = tuple(types)
-    for item in checked:
-        if not isinstance(item, str | type):
-            raise TypeError(
-                f"types holds {type(item).__qualname__}; give classes or names 'module.QualName'"
-            )
-    return checked
-
-
-def _checked_max_objects(value: int | None) -> int:
-    if value is None:
-        return 0
-    if type(value) is not int or value < 1:
-        raise LimitOutOfRangeError(
-            "max_objects", value, "a whole number of at least 1, or None for no limit"
-        )
-    return value
-
-
-def _checked_budget(value: float | None) -> float:
-    if value is None:
-        return 0.0
-    if not isinstance(value, int | float) or not value > 0:
-        raise LimitOutOfRangeError(
-            "budget_seconds", value, "a number of seconds above 0, or None for no limit"
-        )
-    return float(value)
