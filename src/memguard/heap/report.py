@@ -7,7 +7,8 @@ See also: ``shapes`` for cycles and their shapes.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal
 
@@ -123,12 +124,17 @@ class ScanReport:
     def cycles(self) -> tuple[Cycle, ...]:
         """Every cycle, shape by shape."""
         if self._cycles is None:
-            self._cycles = tuple(
-                cycle_of(shape.graph, index, shape)
-                for shape in self.shapes
-                for index in shape.cycle_indexes()
-            )
+            self._cycles = tuple(self._each_cycle())
         return self._cycles
+
+    def first_cycles(self, most: int) -> tuple[Cycle, ...]:
+        """Give the first of `cycles`, at the cost of those alone."""
+        return tuple(itertools.islice(self._cycles or self._each_cycle(), most))
+
+    def _each_cycle(self) -> Iterator[Cycle]:
+        for shape in self.shapes:
+            for index in shape.cycle_indexes():
+                yield cycle_of(shape.graph, index, shape)
 
     def where(self, keep: Callable[[Shape], bool]) -> "ScanReport":
         """Give the same report with some of its shapes only."""
@@ -148,9 +154,10 @@ class ScanReport:
         """Give the members of a cycle themselves, in the order of ``object_ids``.
 
         Raises:
-            ReportReleasedError: The report no longer holds them.
+            ReportReleasedError: The report of the cycle no longer holds them.
         """
-        self._require_held()
+        if cycle.shape.graph.released:
+            raise ReportReleasedError
         return cycle.shape.graph.cycle_objects(cycle.index)
 
     def _is_released(self) -> bool:
@@ -200,8 +207,12 @@ class ScanReport:
         return self.to_text()
 
     def __repr__(self) -> str:
+        try:
+            cycle_count = self.cycle_count
+        except ReportReleasedError:
+            return f"<ScanReport {self.kind}, released unread>"
         return (
-            f"<ScanReport {self.kind}: {self.cycle_count} cycles,"
+            f"<ScanReport {self.kind}: {cycle_count} cycle{'' if cycle_count == 1 else 's'},"
             f" {self.object_count} objects looked at>"
         )
 

@@ -66,7 +66,7 @@ class Cycle:
     """
 
     size: int
-    type_names: Mapping[str, int]
+    type_names: Mapping[str, int] = field(hash=False)
     shallow_bytes: int
     retained_count: int
     retained_bytes: int

@@ -18,7 +18,8 @@ MOST_CYCLES = 1000
 
 def render_dict(report: "ScanReport") -> dict[str, Any]:
     """Give a report as plain values."""
-    cycles = report.cycles
+    cycles = report.first_cycles(MOST_CYCLES)
+    numbers = {shape: number for number, shape in enumerate(report.shapes)}
     return {
         "schema": SCHEMA,
         "kind": report.kind,
@@ -32,10 +33,10 @@ def render_dict(report: "ScanReport") -> dict[str, Any]:
         "suspect_count": report.suspect_count,
         "unreachable_count": report.unreachable_count,
         "unreachable_types": dict(report.unreachable_types),
-        "cycle_count": len(cycles),
+        "cycle_count": report.cycle_count,
         "shapes": [_shape(shape) for shape in report.shapes],
-        "cycles": [_cycle(cycle, report.shapes) for cycle in cycles[:MOST_CYCLES]],
-        "cycles_not_listed_count": max(0, len(cycles) - MOST_CYCLES),
+        "cycles": [_cycle(cycle, numbers[cycle.shape]) for cycle in cycles],
+        "cycles_not_listed_count": report.cycle_count - len(cycles),
     }
 
 
@@ -55,9 +56,9 @@ def _shape(shape: Shape) -> dict[str, Any]:
     }
 
 
-def _cycle(cycle: Cycle, shapes: tuple[Shape, ...]) -> dict[str, Any]:
+def _cycle(cycle: Cycle, shape_number: int) -> dict[str, Any]:
     return {
-        "shape": shapes.index(cycle.shape),
+        "shape": shape_number,
         "size": cycle.size,
         "type_names": dict(cycle.type_names),
         "shallow_bytes": cycle.shallow_bytes,
