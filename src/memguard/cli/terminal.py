@@ -6,10 +6,19 @@ Without either, plain text. ``NO_COLOR`` is respected by rich itself.
 import contextlib
 import functools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
-from memguard.heap.render.text import notes, render_text, size, unreachable, verdict
+from memguard.heap.render.text import (
+    Path,
+    left_out,
+    merge_by_path,
+    notes,
+    render_text,
+    size,
+    unreachable,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,16 +63,17 @@ def render(report: "ScanReport", stream: TextIO | None) -> str:
         console.print(f"[bold {colour}]{escape(verdict(report))}[/]")
         for line in unreachable(report):
             console.print(line, markup=False)
-        if report.shapes:
-            console.print(_table(report))
-        if len(report.shapes) > MOST_SHAPES:
-            console.print(f"... and {len(report.shapes) - MOST_SHAPES:,} more shapes")
+        paths = merge_by_path(report.shapes)
+        if paths:
+            console.print(_table(paths[:MOST_SHAPES]))
+        for line in left_out(paths[MOST_SHAPES:]):
+            console.print(line, markup=False)
         for line in notes(report):
             console.print(line, markup=False, style="dim")
     return written.get().rstrip()
 
 
-def _table(report: "ScanReport") -> "Table":
+def _table(paths: Iterable[Path]) -> "Table":
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -72,13 +82,13 @@ def _table(report: "ScanReport") -> "Table":
     for name in ("cycles", "objects", "bytes", "holding"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("loop", overflow="fold")
-    for shape in report.shapes[:MOST_SHAPES]:
+    for path in paths:
         table.add_row(
-            f"{shape.cycle_count:,}",
-            f"{shape.object_count:,}",
-            size(shape.shallow_bytes),
-            size(shape.retained_bytes),
-            escape(shape.path),
+            f"{path.cycle_count:,}",
+            f"{path.object_count:,}",
+            size(path.shallow_bytes),
+            size(path.retained_bytes),
+            escape(path.text),
         )
     return table
 

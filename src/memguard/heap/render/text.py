@@ -1,6 +1,9 @@
 """A report for people to read in a terminal."""
 
+import re
 import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memguard.heap.names import short_name
@@ -10,21 +13,71 @@ if TYPE_CHECKING:
     from memguard.heap.shapes import Shape
 
 _MOST_TYPES = 6
+_POSITION = re.compile(r"\[\d+\]")
 _NOUNS = {"garbage": "garbage", "live": "live", "created": "new"}
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What a person reads as one: shapes whose loop is the same but for positions in lists.
+
+    Trees of all sizes, and classes that each call makes anew, are many shapes
+    and one reference to cut. The line is that of the shape with most objects.
+    """
+
+    text: str
+    shape_count: int
+    cycle_count: int
+    object_count: int
+    shallow_bytes: int
+    retained_bytes: int
+
+    @property
+    def cycles(self) -> str:
+        """Write the number of cycles, and of shapes if it tells something."""
+        cycles = count(self.cycle_count, "cycle")
+        return cycles if self.shape_count == 1 else f"{cycles} in {self.shape_count:,} shapes"
+
+
+def merge_by_path(shapes: Iterable["Shape"]) -> list[Path]:
+    """Add up shapes that read alike, those with most objects first."""
+    alike: dict[str, list[Shape]] = {}
+    for shape in shapes:
+        alike.setdefault(_POSITION.sub("[]", shape.path), []).append(shape)
+    paths = [
+        Path(
+            text=same[0].path,
+            shape_count=len(same),
+            cycle_count=sum(shape.cycle_count for shape in same),
+            object_count=sum(shape.object_count for shape in same),
+            shallow_bytes=sum(shape.shallow_bytes for shape in same),
+            retained_bytes=sum(shape.retained_bytes for shape in same),
+        )
+        for same in alike.values()
+    ]
+    return sorted(paths, key=lambda path: (-path.object_count, path.text))
+
+
+def left_out(paths: Sequence[Path]) -> list[str]:
+    """Say what was not shown."""
+    if not paths:
+        return []
+    shapes = sum(path.shape_count for path in paths)
+    cycles = sum(path.cycle_count for path in paths)
+    return [f"... and {count(shapes, 'more shape')} with {count(cycles, 'cycle')}"]
 
 
 def render_text(report: "ScanReport", *, width: int, most_shapes: int) -> str:
     """Write a report: verdict, shapes, what was left out."""
     lines = [verdict(report)]
     lines += unreachable(report)
-    shown = report.shapes[:most_shapes]
-    for number, shape in enumerate(shown, 1):
+    paths = merge_by_path(report.shapes)
+    for number, path in enumerate(paths[:most_shapes], 1):
         lines.append("")
-        lines += _shape(number, shape, width)
-    hidden = report.shapes[most_shapes:]
+        lines += _entry(number, path, width)
+    hidden = left_out(paths[most_shapes:])
     if hidden:
-        cycles = sum(shape.cycle_count for shape in hidden)
-        lines += ["", f"... and {count(len(hidden), 'more shape')} with {count(cycles, 'cycle')}"]
+        lines += ["", *hidden]
     closing = notes(report)
     if closing:
         lines += ["", *closing]
@@ -51,7 +104,8 @@ def unreachable(report: "ScanReport") -> list[str]:
         return []
     types = list(report.unreachable_types.items())
     listed = ", ".join(f"{number:,} {short_name(name)}" for name, number in types[:_MOST_TYPES])
-    more = f", {len(types) - _MOST_TYPES} more types" if len(types) > _MOST_TYPES else ""
+    unlisted = len(types) - _MOST_TYPES
+    more = f", {count(unlisted, 'more type')}" if unlisted > 0 else ""
     return [
         (
             f"{count(report.unreachable_count, 'object')} cannot be reached and wait for the"
@@ -60,13 +114,13 @@ def unreachable(report: "ScanReport") -> list[str]:
     ]
 
 
-def _shape(number: int, shape: "Shape", width: int) -> list[str]:
+def _entry(number: int, entry: Path, width: int) -> list[str]:
     head = (
-        f"{number:>3}. {count(shape.cycle_count, 'cycle')}, {count(shape.object_count, 'object')},"
-        f" {size(shape.shallow_bytes)}, holding {size(shape.retained_bytes)}"
+        f"{number:>3}. {entry.cycles}, {count(entry.object_count, 'object')},"
+        f" {size(entry.shallow_bytes)}, holding {size(entry.retained_bytes)}"
     )
     path = textwrap.wrap(
-        shape.path,
+        entry.text,
         width=max(width, 40),
         initial_indent="     ",
         subsequent_indent="       ",

@@ -1,0 +1,95 @@
+"""Reports: what they say, cost and allow, whatever happened to them meanwhile."""
+
+import json
+
+import pytest
+
+import memguard
+from graphs import self_loop
+
+
+class Node:
+    def __init__(self, parent=None):
+        self.parent = parent
+        self.children = []
+        if parent is not None:
+            parent.children.append(self)
+
+
+def leak_families():
+    """Drop three trees: of two, of three and of three nodes."""
+    for child_count in 1, 2, 2:
+        root = Node()
+        for _ in range(child_count):
+            Node(root)
+
+
+def test_an_unread_report_can_be_shown_after_its_release():
+    """In a log or a debugger, a repr that fails hides what happened."""
+    self_loop()
+    report = memguard.scan("garbage", explain=False, types=[list])
+    report.release()
+    assert repr(report) == "<ScanReport garbage, released unread>"
+
+
+def test_a_read_report_is_shown_with_its_counts():
+    """Also after its release."""
+    self_loop()
+    with memguard.scan("garbage") as report:
+        pass
+    assert repr(report).startswith("<ScanReport garbage: 1 cycle, ")
+
+
+def test_a_cycle_of_a_released_report_is_refused_by_any_other():
+    """What matters is whether its own report still holds it."""
+    self_loop()
+    one, other = memguard.scan("garbage"), memguard.scan("garbage")
+    (cycle,) = one.cycles
+    one.release()
+    with pytest.raises(memguard.ReportReleasedError):
+        other.objects(cycle)
+
+
+def test_cycles_can_be_kept_in_sets():
+    """A cycle is a value: equal ones have the same hash."""
+    self_loop()
+    report = memguard.scan("garbage")
+    assert {report.shapes[0].exemplar, *report.cycles} == set(report.cycles)
+
+
+def test_a_document_does_not_describe_the_cycles_that_it_leaves_out(monkeypatch):
+    """Of 100,000 equal cycles a thousand are listed, and the others only counted."""
+    for _ in range(1_500):
+        self_loop()
+    described = []
+    original = memguard.heap.shapes.cycle_of
+    monkeypatch.setattr(
+        "memguard.heap.report.cycle_of", lambda *all: described.append(1) or original(*all)
+    )
+    with memguard.scan("garbage") as report:
+        document = json.loads(report.to_json())
+        assert (document["cycle_count"], document["cycles_not_listed_count"]) == (1_500, 500)
+        assert (len(document["cycles"]), len(described)) == (1_000, 1_000)
+        assert document["cycles"][0]["object_ids"] == list(report.cycles[0].object_ids)
+
+
+def test_shapes_that_read_alike_are_one_entry_of_the_text():
+    """Trees of all sizes leak by the same reference, which is worth one line."""
+    with memguard.scan_created(leak_families) as report:
+        text = report.to_text()
+        assert len(report.shapes) == 2
+    assert "3 new cycles in 2 shapes: 11 objects" in text
+    assert "  1. 3 cycles in 2 shapes, 11 objects, " in text
+    assert text.count("test_reports.Node.children -> ") == 1
+    assert "  2. " not in text
+
+
+def test_the_text_counts_the_types_that_it_does_not_name():
+    """One is not many."""
+    types = [type(f"Leaf{number}", (list,), {}) for number in range(6)]
+
+    def leak():
+        self_loop().extend(cls() for cls in types)
+
+    with memguard.scan_created(leak) as report:
+        assert ", 1 more type." in report.to_text()
