@@ -82,6 +82,31 @@ print(gc.collect())
     assert printed.splitlines() == ["1 {'__main__.Vertex': 1, 'builtins.list': 1}", "4"]
 
 
+def test_an_object_that_shows_itself_is_described_once():
+    """A reference that is shown but not owned is no endless way round."""
+    printed = run_fresh(
+        PATCH_TRAVERSE
+        + """
+VISIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, VISIT, ctypes.c_void_p)
+def show_itself(self, visit, argument):
+    return visit(self, argument)
+
+vertex.clear()
+holder = [vertex]
+holder.append(holder)
+del vertex, holder
+kept, slot.value = slot.value, ctypes.cast(show_itself, ctypes.c_void_p).value
+with memguard.scan("garbage") as report:
+    print(report.suspect_count, [cycle.type_names for cycle in report.cycles])
+    print(report.cycles[0].retained_count)
+slot.value = kept
+"""
+    )
+    assert printed.splitlines() == ["1 [{'builtins.list': 1}]", "2"]
+
+
 class OwnDict:
     __slots__ = ("__dict__",)
 

@@ -11,6 +11,7 @@
 
 #define SMALL_CYCLE 8
 #define LOOK_AHEAD 4
+#define EXPANDED (UINT32_C(1) << 31)    /* in `found`: no count comes up to it */
 
 /* More references than fit in the state at once are moved here. */
 static int
@@ -275,7 +276,9 @@ mg_expand_retained(mg_weigher *w)
         if ((Py_ssize_t)found[node] != mg_reference_count(object)) {
             continue;
         }
-        found[node] = 0;    /* once only; `missing` is counted afresh later */
+        /* Once only, whatever a type may show that it does not own; `missing`
+           is counted afresh later. */
+        found[node] = EXPANDED;
         size_t count;
         PyObject **children = children_of(w, object, &count);
         if (children == NULL || begin_expansion(w, node) < 0) {
