@@ -107,6 +107,69 @@ slot.value = kept
     assert printed.splitlines() == ["1 [{'builtins.list': 1}]", "2"]
 
 
+@pytest.mark.native
+def test_objects_at_odd_addresses_are_no_nodes_but_hold():
+    """Where a program's own allocator aligns objects to 8 bytes only, they count as outside."""
+    printed = run_fresh(
+        """
+import ctypes
+import memguard
+
+class Odd:
+    __slots__ = ("me", "other")
+
+class Vertex(list):
+    pass
+
+def self_loop():
+    vertex = Vertex()
+    vertex.append(vertex)
+    return vertex
+
+blocks = []
+track = ctypes.pythonapi.PyObject_GC_Track
+track.restype, track.argtypes = None, [ctypes.c_void_p]
+
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t)
+def allocate(cls, item_count):
+    blocks.append((ctypes.c_size_t * 16)())
+    # 16 bytes of the collector's head, then the object: count, type, fields.
+    address = (ctypes.addressof(blocks[-1]) + 15 & ~15) + 24
+    ctypes.c_ssize_t.from_address(address).value = 1
+    ctypes.c_void_p.from_address(address + 8).value = cls
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(Odd))
+    track(address)
+    return address
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def free(address):
+    pass
+
+# Words 38 and 40 of a type object.
+for word, function in ((38, allocate), (40, free)):
+    slot = ctypes.c_void_p.from_address(id(Odd) + word * ctypes.sizeof(ctypes.c_void_p))
+    slot.value = ctypes.cast(function, ctypes.c_void_p).value
+
+odd = Odd()
+assert id(odd) % 16 == 8
+odd.me = odd
+odd.other = self_loop()
+for roots in (None, [odd]):
+    with memguard.scan("live", types=[Odd, Vertex], roots=roots) as report:
+        print([cycle.type_names for cycle in report.cycles])
+odd.me = kept = [odd]
+odd = roots = None
+with memguard.scan("garbage") as report:
+    print(report.unreachable_count, report.suspect_count)
+kept[0].me = None
+kept.clear()
+with memguard.scan("garbage") as report:
+    print(report.unreachable_count, report.suspect_count)
+"""
+    )
+    assert printed.splitlines() == ["[{'__main__.Vertex': 1}]", "[]", "0 0", "1 0"]
+
+
 class OwnDict:
     __slots__ = ("__dict__",)
 

@@ -70,7 +70,8 @@ on_tracked(PyObject *object, void *argument)
     state->last_address = (uintptr_t)object;
     MG_PREFETCH((char *)object + stride * STRIDES_AHEAD);
     int is_plain = mg_is_plain(state, object);
-    if (MG_UNLIKELY(!is_plain && is_own(state, object))) {
+    if (MG_UNLIKELY((!is_plain && is_own(state, object)) ||
+                    !mg_may_be_node(object))) {
         return 1;
     }
     if ((MG_UNLIKELY(state->enumerated == state->next_check) &&
@@ -118,8 +119,9 @@ static int
 on_reached(PyObject *object, void *argument)
 {
     mg_state *state = argument;
-    if (mg_is_gc(object) && PyObject_GC_IsTracked(object) &&
-        !is_own(state, object) && !mg_is_cut(state, object)) {
+    if (object != NULL && mg_may_be_node(object) && mg_is_gc(object) &&
+        PyObject_GC_IsTracked(object) && !is_own(state, object) &&
+        !mg_is_cut(state, object)) {
         uint32_t leaf = mg_map_leaf(&state->map, (uintptr_t)object);
         uint32_t handle = mg_handle_of(leaf, (uintptr_t)object);
         if (leaf != 0 &&

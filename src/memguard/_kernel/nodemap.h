@@ -116,6 +116,14 @@ mg_handle_of(uint32_t leaf, uintptr_t address)
                       ((1u << (MG_LEAF_SHIFT - MG_GRANULE_SHIFT)) - 1));
 }
 
+/* An allocator of the program may give out other addresses; what lies there
+   cannot be a node. */
+static inline int
+mg_may_be_node(const void *object)
+{
+    return ((uintptr_t)object & (((uintptr_t)1 << MG_GRANULE_SHIFT) - 1)) == 0;
+}
+
 static inline void *
 mg_object_of(const mg_map *map, uint32_t handle)
 {
