@@ -1,5 +1,6 @@
 """Scans at moments when others would rather not be called."""
 
+import ctypes
 import gc
 import sys
 import weakref
@@ -73,6 +74,69 @@ def test_a_finalizer_that_release_runs_may_scan_and_release(found):
     report = None
     gc.collect()
     assert _core._native_bytes() == before
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda graph: graph.cycle_objects(0),
+        lambda graph: graph.cycle_types(0),
+        lambda graph: graph.members_of_type(0, Vertex, 1_000),
+    ],
+)
+def test_an_answer_that_is_released_while_it_is_read_gives_all_or_nothing(read):
+    """On 3.11 making a list may run the collector, which may run anything."""
+    expected = (1, 200)
+
+    class Releasing:
+        def __del__(self):
+            graph.release()
+            ring[0].clear()
+
+    thresholds = gc.get_threshold()
+    for allocation_count in range(1, 12):
+        ring = [Vertex() for _ in range(200)]
+        for number, vertex in enumerate(ring):
+            vertex.append(ring[number - 1])
+        ring[1:] = []
+        vertex = None
+        graph = _core.scan_heap("live", 15, (ring[0],), 0, 0.0, describe=False)
+        gc.collect()
+        gc.disable()
+        releasing = Releasing()
+        releasing.me = releasing
+        del releasing
+        gc.set_threshold(allocation_count)
+        gc.enable()
+        try:
+            read_count = len(read(graph))
+        except RuntimeError:
+            assert graph.released
+        else:
+            assert read_count in expected
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.collect()
+
+
+@pytest.mark.native
+def test_an_answer_that_the_collector_took_apart_holds_nothing():
+    """Code that meets it between the collector's steps is told so."""
+    loop = self_loop()
+    graph = _core.scan_heap("live", 15, (loop,), 0, 0.0, describe=False)
+    get_slot = ctypes.pythonapi.PyType_GetSlot
+    get_slot.restype, get_slot.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_int]
+    clear = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object)(get_slot(_core.HeapGraph, 51))
+    before = sys.getrefcount(loop)
+    assert not graph.released
+    assert clear(graph) == 0
+    assert sys.getrefcount(loop) == before - 1
+    assert graph.released
+    with pytest.raises(RuntimeError, match="released"):
+        graph.cycle_objects(0)
+    with pytest.raises(RuntimeError, match="released"):
+        graph.cycle_facts(0)
 
 
 def test_a_weak_reference_callback_may_scan():

@@ -172,7 +172,6 @@ cdef class HeapGraph:
     cdef unsigned int _cut_flags
     cdef bint _described
     cdef readonly str kind
-    cdef readonly bint released
     cdef list _unreachable_types
 
     def __cinit__(self):
@@ -209,6 +208,11 @@ cdef class HeapGraph:
         finally:
             for i in range(self._answer.type_counts.count):
                 _drop(<PyObject *> counts[i].type)
+
+    @property
+    def released(self) -> bool:
+        """Whether the members are no longer held: by release() or by the collector."""
+        return self._holding.next == NULL
 
     def take_unreachable_types(self):
         """Give (type, count) of the unreachable objects, and forget them.
@@ -322,6 +326,9 @@ cdef class HeapGraph:
             for p in range(self._first(cycle), self._first(cycle + 1))
         ])
 
+    # Members may be read after this check and until a container is made: on
+    # 3.11 that can run the collector, and with it a finalizer that releases
+    # this answer.
     cdef _require_held(self):
         if self.released:
             raise RuntimeError(
@@ -331,18 +338,19 @@ cdef class HeapGraph:
 
     def cycle_objects(self, size_t cycle):
         self._checked_cycle(cycle)
+        objects = []
         self._require_held()
         cdef PyObject **members = <PyObject **> self._answer.members.items
         cdef size_t p
-        return [
-            <object> members[p]
-            for p in range(self._first(cycle), self._first(cycle + 1))
-        ]
+        for p in range(self._first(cycle), self._first(cycle + 1)):
+            objects.append(<object> members[p])
+        return objects
 
     def cycle_types(self, size_t cycle):
         # Told apart by identity: hash and equality of classes are code of the
         # program when their metaclass defines them.
         self._checked_cycle(cycle)
+        types = []
         self._require_held()
         cdef mg_vector counts
         cdef mg_type_count *items
@@ -356,24 +364,28 @@ cdef class HeapGraph:
             ) < 0:
                 raise MemoryError("no memory to count the types of a cycle")
             items = <mg_type_count *> counts.items
-            return [(<object> items[i].type, items[i].count) for i in range(counts.count)]
+            for i in range(counts.count):
+                types.append(<object> items[i].type)
+            return [(types[i], items[i].count) for i in range(counts.count)]
         finally:
             mg_vector_clear(&counts, sizeof(mg_type_count))
 
     def members_of_type(self, size_t cycle, wanted, size_t most):
         """List (position, member) of a cycle's first members of exactly this type."""
         self._checked_cycle(cycle)
+        positions = []
+        objects = []
         self._require_held()
         cdef PyObject **members = <PyObject **> self._answer.members.items
         cdef size_t first = self._first(cycle)
         cdef size_t p
-        found = []
         for p in range(first, self._first(cycle + 1)):
             if type(<object> members[p]) is wanted:
-                found.append((p - first, <object> members[p]))
-                if <size_t> len(found) == most:
+                positions.append(p - first)
+                objects.append(<object> members[p])
+                if <size_t> len(objects) == most:
                     break
-        return found
+        return list(zip(positions, objects))
 
     def member(self, size_t cycle, size_t position):
         self._checked_cycle(cycle)
@@ -462,7 +474,6 @@ cdef class HeapGraph:
         ]
 
     def release(self):
-        self.released = True
         mg_let_go(&self._holding)
 
 
