@@ -13,6 +13,7 @@ mg_holding mg_holdings = {NULL, NULL, 0, &mg_holdings, &mg_holdings};
 
 static traverseproc inherited_traverse;
 static inquiry inherited_clear;
+static ptrdiff_t holding_offset;    /* in each owner; 0: nothing was ever held */
 
 void
 mg_hold(mg_holding *holding)
@@ -23,6 +24,7 @@ mg_hold(mg_holding *holding)
         }
         Py_INCREF(holding->objects[i]);
     }
+    holding_offset = (char *)holding - (char *)holding->owner;
     holding->next = mg_holdings.next;
     holding->previous = &mg_holdings;
     mg_holdings.next->previous = holding;
@@ -51,15 +53,13 @@ mg_let_go(mg_holding *holding)
     }
 }
 
+/* Part of its owner, all zero until something is held.  To look for it in the
+   ring would make a collection take time by the square of the answers. */
 static mg_holding *
 holding_of(PyObject *owner)
 {
-    for (mg_holding *h = mg_holdings.next; h != &mg_holdings; h = h->next) {
-        if (h->owner == owner) {
-            return h;
-        }
-    }
-    return NULL;
+    return holding_offset == 0 ? NULL
+                               : (mg_holding *)((char *)owner + holding_offset);
 }
 
 static int

@@ -38,7 +38,7 @@ enum { MG_GARBAGE, MG_LIVE };
 enum { MG_RUNS, MG_STOPPED_BY_OBJECTS, MG_STOPPED_BY_BUDGET };
 
 /* What an answer holds; its references count as nothing in later scans. */
-typedef struct mg_holding {
+typedef struct mg_holding {         /* a field of its owner */
     PyObject *owner;                /* borrowed: the HeapGraph */
     PyObject **objects;             /* owned references */
     size_t count;
