@@ -1,6 +1,8 @@
 /* With names.c the only file that sees CPython's internal headers. */
-#ifndef Py_BUILD_CORE
-#define Py_BUILD_CORE 1
+/* "Module": on Windows plain Py_BUILD_CORE declares the interpreter's types as
+   ones that are defined here, and they are then not found by the linker. */
+#ifndef Py_BUILD_CORE_MODULE
+#define Py_BUILD_CORE_MODULE 1
 #endif
 #include "compat.h"
 
