@@ -19,6 +19,10 @@
 #error "memguard needs CPython 3.11 or later"
 #endif
 
+#if SIZEOF_VOID_P != 8
+#error "memguard needs 64-bit pointers: others align objects to less than 16 bytes"
+#endif
+
 #ifdef Py_GIL_DISABLED
 #define MG_FREE_THREADED 1
 #else
