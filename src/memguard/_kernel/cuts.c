@@ -1,8 +1,6 @@
 /* Which objects a live cycle may not pass through. */
 #include "scan.h"
 
-#define FILTER_BITS (sizeof(((mg_state *)0)->cut_dict_filter) * 8)
-
 int
 mg_is_module(PyObject *object)
 {
@@ -24,23 +22,12 @@ mg_find_out_plain(mg_state *state, PyTypeObject *type)
     return 1;
 }
 
-static size_t
-filter_bit(const PyObject *dict)
-{
-    return (size_t)((uint64_t)(uintptr_t)dict * 0x9e3779b97f4a7c15u >> 40) %
-           FILTER_BITS;
-}
-
 int
 mg_note_module_dict(mg_state *state, PyObject *module)
 {
     PyObject *dict = PyModule_GetDict(module);
-    if (dict == NULL) {
-        return 0;
-    }
-    size_t bit = filter_bit(dict);
-    state->cut_dict_filter[bit / 64] |= MG_BIT(bit);
-    return mg_push_pointer(&state->cut_dicts, dict);
+    return dict != NULL &&
+           mg_pointer_number(&state->cut_dicts, dict) == MG_NO_NUMBER ? -1 : 0;
 }
 
 /* The dict of a module is known by the module.  A scan of the whole heap meets
@@ -65,21 +52,6 @@ mg_note_imported_modules(mg_state *state)
     return 0;
 }
 
-static int
-is_module_dict(const mg_state *state, PyObject *object)
-{
-    size_t bit = filter_bit(object);
-    if (!(state->cut_dict_filter[bit / 64] & MG_BIT(bit))) {
-        return 0;
-    }
-    for (size_t i = 0; i < state->cut_dicts.count; i++) {
-        if (MG_ITEMS(void *, &state->cut_dicts)[i] == object) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 int
 mg_is_cut(mg_state *state, PyObject *object)
 {
@@ -88,7 +60,8 @@ mg_is_cut(mg_state *state, PyObject *object)
         return 0;
     }
     if (PyDict_CheckExact(object)) {
-        return (cuts & MG_CUT_MODULE_DICTS) && is_module_dict(state, object);
+        return (cuts & MG_CUT_MODULE_DICTS) &&
+               mg_pointer_is_in(&state->cut_dicts, object);
     }
     if (mg_is_plain(state, object)) {
         return 0;

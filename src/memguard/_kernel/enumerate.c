@@ -88,9 +88,9 @@ on_tracked(PyObject *object, void *argument)
 static void
 cut_module_dicts(mg_state *state)
 {
-    for (size_t i = 0; i < state->cut_dicts.count; i++) {
-        uint32_t handle = mg_find(&state->map,
-                                  MG_ITEMS(void *, &state->cut_dicts)[i]);
+    const mg_vector *dicts = &state->cut_dicts.pointers;
+    for (size_t i = 0; i < dicts->count; i++) {
+        uint32_t handle = mg_find(&state->map, MG_ITEMS(void *, dicts)[i]);
         if (state->map.words[handle >> 6].open & MG_BIT(handle)) {
             state->map.words[handle >> 6].marked |= MG_BIT(handle);
         }

@@ -51,6 +51,13 @@ mg_pointer_index_grow(mg_pointer_index *index)
     return 0;
 }
 
+static inline int
+mg_pointer_is_in(const mg_pointer_index *index, const void *pointer)
+{
+    return index->slot_count != 0 &&
+           index->slots[mg_pointer_slot(index, pointer)] != 0;
+}
+
 /* MG_NO_NUMBER: no memory. */
 static inline uint32_t
 mg_pointer_number(mg_pointer_index *index, void *pointer)

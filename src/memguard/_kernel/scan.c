@@ -204,7 +204,7 @@ mg_scan(const mg_request *request, mg_answer *answer)
 
     answer->edge_count = state.edge_count;
     mg_map_end(&state.map);
-    mg_vector_clear(&state.cut_dicts, sizeof(void *));
+    mg_pointer_index_clear(&state.cut_dicts);
     answer->side_table_bytes = mg_memory.peak_bytes - before_bytes;
     answer->duration_seconds = request->clock_seconds() - started_seconds;
     if (result < 0) {
@@ -237,7 +237,7 @@ mg_describe(const mg_request *request, mg_answer *answer)
         result = mg_enumerate_members(&state) < 0 ? -1 : describe(&state);
     }
     mg_map_end(&state.map);
-    mg_vector_clear(&state.cut_dicts, sizeof(void *));
+    mg_pointer_index_clear(&state.cut_dicts);
     if (result < 0) {
         forget_description(answer);
     }

@@ -141,8 +141,7 @@ typedef struct mg_state {
     size_t next_check;
     uintptr_t last_address;         /* of the object enumerated before */
 
-    mg_vector cut_dicts;            /* PyObject *: dicts of modules */
-    uint64_t cut_dict_filter[64];   /* a bit for some that may be among them */
+    mg_pointer_index cut_dicts;     /* of modules */
     PyTypeObject *plain_types[16];  /* some whose instances are nothing special */
     mg_vector references;           /* for the pass that runs: see there */
     mg_vector children;             /* PyObject *: see expansion.c */
