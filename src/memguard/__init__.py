@@ -13,9 +13,10 @@ from memguard.errors import (
     WrongTypeError,
 )
 from memguard.heap.cuts import DEFAULT_CUTS, Cut
+from memguard.heap.loops import Edge
 from memguard.heap.report import ScanReport
 from memguard.heap.scan import detect_circular_references, scan, scan_created
-from memguard.heap.shapes import Cycle, Edge, Shape
+from memguard.heap.shapes import Cycle, Shape
 
 __version__ = "0.1.0"
 

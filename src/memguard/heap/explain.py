@@ -2,7 +2,7 @@
 
 Covers: one reference from one object to another, both alive.
 Does not cover: which references there are (the native scanner), nor whole
-paths (``shapes``).
+paths (``loops``).
 
 Nothing here runs code of the program or leaves a trace in it: structs are read
 natively, slots and fields through C descriptors, containers through the
@@ -41,7 +41,7 @@ _FIELDS_BY_NAME: dict[str, tuple[str, ...]] = {
 
 def _dict_item(source: dict[Any, Any], target: object) -> str | None:
     # A key or a value of a dict is data of the program and never shown; its
-    # type is. A dict that serves as a namespace is handled in `shapes`.
+    # type is. A dict that serves as a namespace is handled in `loops`.
     found = _core.key_of(source, target)
     if found is None:
         return None
