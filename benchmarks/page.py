@@ -108,7 +108,8 @@ def _growth(results: dict[str, Any]) -> str:
 
 
 def _peers(results: dict[str, Any]) -> str:
-    head = ["tool, what it does", *sorted(results, key=lambda v: _by_version((v, None)))]
+    versions = [version for version in results if results[version]["peers"]]
+    head = ["tool, what it does", *sorted(versions, key=lambda v: _by_version((v, None)))]
     rows: dict[str, list[str]] = {}
     size = 0
     for version in head[1:]:
