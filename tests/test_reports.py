@@ -93,3 +93,28 @@ def test_the_text_counts_the_types_that_it_does_not_name():
 
     with memguard.scan_created(leak) as report:
         assert ", 1 more type." in report.to_text()
+
+
+def test_two_functions_that_leak_alike_are_two_shapes():
+    """Each is shown with its own count, or the one not shown would be overlooked."""
+
+    def first():
+        try:
+            raise KeyError
+        except KeyError as error:
+            saved = error  # noqa: F841
+
+    def second():
+        try:
+            raise KeyError
+        except KeyError as error:
+            other = error  # noqa: F841
+
+    def leak():
+        for function in first, second, second:
+            function()
+
+    with memguard.scan_created(leak) as report:
+        assert [shape.cycle_count for shape in report.shapes] == [2, 1]
+        assert "second().<local other>" in report.shapes[0].path
+        assert "first().<local saved>" in report.shapes[1].path

@@ -171,6 +171,7 @@ cdef class HeapGraph:
     cdef mg_holding _holding
     cdef unsigned int _cut_flags
     cdef bint _described
+    cdef list _cycles_of_shapes
     cdef readonly str kind
     cdef list _unreachable_types
 
@@ -467,11 +468,12 @@ cdef class HeapGraph:
     def shape_cycles(self, size_t shape):
         self._checked_shape(shape)
         cdef size_t cycle
-        return [
-            cycle
-            for cycle in range(self._answer.cycle_count)
-            if self._answer.cycles[cycle].shape == shape
-        ]
+        if self._cycles_of_shapes is None:
+            by_shape = [[] for _ in range(self._answer.shape_count)]
+            for cycle in range(self._answer.cycle_count):
+                (<list> by_shape[self._answer.cycles[cycle].shape]).append(cycle)
+            self._cycles_of_shapes = by_shape
+        return list(self._cycles_of_shapes[shape])
 
     def release(self):
         mg_let_go(&self._holding)

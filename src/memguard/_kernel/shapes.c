@@ -1,10 +1,11 @@
 /* Equal cycles together.
  *
  * The signature of a cycle is invariant under renaming its members: colour
- * refinement (Weisfeiler-Leman) over the references inside, colours starting
- * from the types, up to ROUNDS rounds.  Cycles with the same signature have
- * the same size, the same types and, up to that refinement, the same
- * structure; attribute names are not looked at.
+ * refinement (Weisfeiler-Leman) over the references inside, up to ROUNDS
+ * rounds.  Colours start from the types, and of classes and of what has code
+ * from their names.  Cycles with the same signature have the same size, the
+ * same types and, up to that refinement, the same structure; the attributes
+ * that tie them together are not looked at.
  */
 #include "scan.h"
 
@@ -45,12 +46,45 @@ repaint(painter *p, uint32_t first, uint32_t count)
     }
 }
 
+/* Strings are equal by what they spell: code and classes that each call makes
+   anew have names of their own that read the same. */
+static uint64_t
+mix_text(uint64_t colour, PyObject *text)
+{
+    if (text == NULL || !PyUnicode_Check(text) || !PyUnicode_IS_READY(text)) {
+        return colour;
+    }
+    const unsigned char *bytes = PyUnicode_DATA(text);
+    Py_ssize_t count = PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        colour = (colour ^ bytes[i]) * 0x100000001b3u;
+    }
+    return mix(colour);
+}
+
+/* The type, and of classes and what has code the name and the line: cycles of
+   two functions that each keep their own exception are two leaks. */
+static uint64_t
+first_colour(PyObject *member)
+{
+    uint64_t colour = mix((uint64_t)(uintptr_t)Py_TYPE(member));
+    const PyCodeObject *code = mg_code_of(member);
+    if (code != NULL) {
+        colour = mix_text(mix(colour ^ mix((uint64_t)code->co_firstlineno)),
+                          code->co_qualname);
+    }
+    else if (PyType_Check(member) &&
+             PyType_HasFeature((PyTypeObject *)member, Py_TPFLAGS_HEAPTYPE)) {
+        colour = mix_text(colour, ((PyHeapTypeObject *)member)->ht_qualname);
+    }
+    return colour;
+}
+
 static uint64_t
 signature_of(painter *p, uint32_t first, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        p->colour[i] = mix((uint64_t)(uintptr_t)Py_TYPE(
-            (PyObject *)p->members[first + i]));
+        p->colour[i] = first_colour((PyObject *)p->members[first + i]);
     }
     uint32_t rounds = count - 1 < ROUNDS ? count - 1 : ROUNDS;
     while (rounds-- > 0) {
