@@ -25,98 +25,121 @@
 
 enum { MARKING, FROM_CUT, RECORDING };
 
-static inline void
-wait_for(mg_forest *f, uint32_t handle, uint32_t parent)
+/* What a look-up appends to, in registers while it runs. */
+typedef struct {
+    mg_waiting *waiting;
+    size_t waiting_count;
+    uint32_t *handles;
+    mg_row *rows;
+    size_t visit_count;
+    uint32_t *edges;
+    size_t edge_end;
+    size_t seen_count;          /* references, to nodes or not */
+} cursor;
+
+/* Sets out_of_memory when there is no room. */
+static MG_INLINE cursor
+open_cursor(mg_forest *f, size_t count)
 {
-    f->waiting[f->waiting_count++] = (mg_waiting){handle, parent};
+    mg_vector *edges = &f->visits.edges;
+    int has_room = !f->records ||
+                   (mg_vector_make_room(edges, count, sizeof(uint32_t)) == 0 &&
+                    edges->count + count <= UINT32_MAX);
+    if (MG_UNLIKELY(!has_room)) {
+        f->state->out_of_memory = 1;
+    }
+    return (cursor){
+        .waiting = f->waiting,
+        .waiting_count = f->waiting_count,
+        .handles = f->visits.handles,
+        .rows = f->visits.rows,
+        .visit_count = f->visits.count,
+        .edges = MG_ITEMS(uint32_t, edges),
+        .edge_end = edges->count,
+    };
+}
+
+static MG_INLINE void
+close_cursor(mg_forest *f, const cursor *c)
+{
+    f->waiting_count = c->waiting_count;
+    f->visits.count = c->visit_count;
+    f->visits.edges.count = c->edge_end;
+    f->state->edge_count += c->seen_count;
+}
+
+static MG_INLINE void
+wait_for(cursor *c, uint32_t handle, uint32_t parent)
+{
+    c->waiting[c->waiting_count++] = (mg_waiting){handle, parent};
 }
 
 /* A node gets its number with its first reference to another.  One whose
    references do not fit in the buffer is looked up several times in a row. */
-static inline uint32_t
-number_of(const mg_forest *f, mg_waiting node)
+static MG_INLINE uint32_t
+number_of(const cursor *c, mg_waiting node)
 {
-    size_t count = f->visits.count;
-    int is_last = count != 0 && f->visits.handles[count - 1] == node.handle;
-    return (uint32_t)(count - (size_t)is_last);
+    int is_last = c->visit_count != 0 &&
+                  c->handles[c->visit_count - 1] == node.handle;
+    return (uint32_t)(c->visit_count - (size_t)is_last);
 }
 
-static MG_INLINE int
-record(mg_forest *f, mg_waiting node, uint32_t number, size_t edge_end,
-       uint32_t flags)
+static MG_INLINE void
+record(cursor *c, mg_waiting node, uint32_t number, uint32_t flags)
 {
-    if (edge_end == f->visits.edges.count) {
-        return 0;
+    if (number == c->visit_count) {
+        c->visit_count++;
+        c->handles[number] = node.handle;
+        c->rows[number].link = node.parent;
     }
-    if (MG_UNLIKELY(edge_end > UINT32_MAX)) {
-        f->state->out_of_memory = 1;
-        return 1;
-    }
-    f->visits.edges.count = edge_end;
-    if (number == f->visits.count) {
-        f->visits.count++;
-        f->visits.handles[number] = node.handle;
-        f->visits.rows[number].link = node.parent;
-    }
-    f->visits.rows[number].link |= flags;
-    f->visits.rows[number].end = (uint32_t)edge_end;
-    return 0;
+    c->rows[number].link |= flags;
+    c->rows[number].end = (uint32_t)c->edge_end;
 }
 
 /* Look up references.  A node that is open is reached now, one that is marked
    was reached before; nothing else is a node. */
-static MG_INLINE int
-look_up(mg_forest *f, PyObject *const *objects, size_t count,
+static MG_INLINE void
+look_up(mg_forest *f, cursor *c, PyObject *const *objects, size_t count,
         PyObject *ignored, mg_waiting node, const int mode)
 {
-    const uint32_t number = mode == RECORDING ? number_of(f, node) : MG_NO_PARENT;
-    mg_state *state = f->state;
-    mg_word *words = state->map.words;
-    if (mode == RECORDING &&
-        mg_vector_make_room(&f->visits.edges, count, sizeof(uint32_t)) < 0) {
-        state->out_of_memory = 1;
-        return 1;
-    }
-    uint32_t *edges = MG_ITEMS(uint32_t, &f->visits.edges);
-    size_t edge_end = f->visits.edges.count;
-    size_t edge_count = 0;
+    const uint32_t number = mode == RECORDING ? number_of(c, node) : MG_NO_PARENT;
+    const size_t first_edge = c->edge_end;
+    const mg_map *map = &f->state->map;
     uint32_t flags = 0;
     for (size_t i = 0; i < count; i++) {
         PyObject *object = objects[i];
-        uint32_t handle = mg_find(&state->map, object);
-        mg_word *word = &words[handle >> 6];
+        uint32_t handle = mg_find(map, object);
+        mg_word *word = &map->words[handle >> 6];
         uint64_t bit = MG_BIT(handle);
-        edge_count += object != NULL;
+        c->seen_count += object != NULL;
         if (mode == RECORDING && MG_UNLIKELY(object == ignored)) {
             continue;
         }
         if (word->open & bit) {
             word->open ^= bit;
             if (mode == MARKING) {
-                wait_for(f, handle, MG_NO_PARENT);
+                wait_for(c, handle, MG_NO_PARENT);
                 continue;
             }
             word->marked ^= bit;
             if (MG_UNLIKELY(!(word->marked & bit))) {
-                wait_for(f, handle, MG_CUT_NODE);
+                wait_for(c, handle, MG_CUT_NODE);
                 continue;
             }
-            wait_for(f, handle, number);
+            wait_for(c, handle, number);
             if (mode == RECORDING) {
-                edges[edge_end++] = handle;
+                c->edges[c->edge_end++] = handle;
             }
         }
         else if (mode == RECORDING && word->marked & bit) {
             f->again[handle >> 6] |= bit;
             flags = MG_LEADS_BACK;
-            edges[edge_end++] = handle;
+            c->edges[c->edge_end++] = handle;
         }
     }
-    state->edge_count += edge_count;
-    if (mode == RECORDING) {
-        return record(f, node, number, edge_end, flags);
+    if (mode == RECORDING && c->edge_end != first_edge) {
+        record(c, node, number, flags);
     }
-    return 0;
 }
 
 /* With classes in the graph, but the reference from an instance to its own
@@ -129,39 +152,55 @@ ignored_for(const mg_forest *f, mg_waiting node)
         : NULL;
 }
 
-static MG_INLINE int
-look_up_for(mg_forest *f, PyObject *const *objects, size_t count, mg_waiting node,
-            const int records)
+static MG_INLINE void
+look_up_of_node(mg_forest *f, cursor *c, PyObject *const *objects, size_t count,
+                mg_waiting node, const int records)
 {
     if (!records) {
-        return look_up(f, objects, count, NULL, node, MARKING);
+        look_up(f, c, objects, count, NULL, node, MARKING);
     }
-    if (MG_UNLIKELY(node.parent == MG_CUT_NODE)) {
-        return look_up(f, objects, count, NULL, node, FROM_CUT);
+    else if (MG_UNLIKELY(node.parent == MG_CUT_NODE)) {
+        look_up(f, c, objects, count, NULL, node, FROM_CUT);
     }
-    return look_up(f, objects, count, ignored_for(f, node), node, RECORDING);
+    else {
+        look_up(f, c, objects, count, ignored_for(f, node), node, RECORDING);
+    }
+}
+
+static MG_INLINE int
+look_up_items(mg_forest *f, PyObject *const *items, size_t count, const int records)
+{
+    cursor c = open_cursor(f, count);
+    if (MG_UNLIKELY(f->state->out_of_memory)) {
+        return 1;
+    }
+    look_up_of_node(f, &c, items, count, f->current, records);
+    close_cursor(f, &c);
+    return 0;
 }
 
 static MG_INLINE int
 look_up_gathered(mg_forest *f, const int records)
 {
     mg_state *state = f->state;
-    uint32_t count = (uint32_t)mg_gathered_count(state);
-    uint32_t first = 0;
+    size_t count = mg_gathered_count(state);
     state->gathered_end = state->gathered;
     if (!records) {
-        return look_up_for(f, state->gathered, count, f->current, 0);
+        return look_up_items(f, state->gathered, count, 0);
     }
-    uint32_t segments = f->segment_count;
-    f->segment_count = 0;
-    for (uint32_t s = 0; s < segments; s++) {
+    cursor c = open_cursor(f, count);
+    if (MG_UNLIKELY(state->out_of_memory)) {
+        return 1;
+    }
+    uint32_t first = 0;
+    for (uint32_t s = 0; s < f->segment_count; s++) {
         uint32_t end = f->segments[s].end;
-        if (look_up_for(f, state->gathered + first, end - first,
-                        f->segments[s].node, 1) != 0) {
-            return 1;
-        }
+        look_up_of_node(f, &c, state->gathered + first, end - first,
+                        f->segments[s].node, 1);
         first = end;
     }
+    f->segment_count = 0;
+    close_cursor(f, &c);
     return 0;
 }
 
@@ -193,7 +232,7 @@ gather_items(mg_forest *f, PyObject *const *items, size_t count, const int recor
             return 1;
         }
         if (count >= MG_GATHERED) {
-            return look_up_for(f, items, count, f->current, records);
+            return look_up_items(f, items, count, records);
         }
     }
     PyObject **end = state->gathered_end;
@@ -300,8 +339,9 @@ mg_forest_reach(mg_forest *f, uint32_t handle)
     }
     word->open ^= bit;
     word->marked ^= f->records ? bit : 0;
-    wait_for(f, handle,
-             f->records && !(word->marked & bit) ? MG_CUT_NODE : MG_NO_PARENT);
+    int is_cut = f->records && !(word->marked & bit);
+    f->waiting[f->waiting_count++] =
+        (mg_waiting){handle, is_cut ? MG_CUT_NODE : MG_NO_PARENT};
 }
 
 /* What an object that is no node refers to, as places to start from. */

@@ -142,7 +142,7 @@ typedef struct mg_state {
     uintptr_t last_address;         /* of the object enumerated before */
 
     mg_pointer_index cut_dicts;     /* of modules */
-    PyTypeObject *plain_types[16];  /* some whose instances are nothing special */
+    PyTypeObject *plain_types[64];  /* some whose instances are nothing special */
     mg_vector references;           /* for the pass that runs: see there */
     mg_vector children;             /* PyObject *: see expansion.c */
 } mg_state;
@@ -177,7 +177,7 @@ static inline PyTypeObject **
 mg_plain_slot(mg_state *state, PyTypeObject *type)
 {
     uintptr_t bits = (uintptr_t)type;
-    return &state->plain_types[(bits >> 5 ^ bits >> 11) & 15];
+    return &state->plain_types[(bits >> 4 ^ bits >> 10) & 63];
 }
 
 static inline int
