@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import sys
+import threading
 import types
 import weakref
 
@@ -36,19 +37,20 @@ def test_what_a_half_built_tuple_holds_is_alive(explain):
 
 
 @pytest.mark.native
-def test_a_half_built_tuple_on_a_cycle_is_named_by_its_index():
-    """Empty slots of a tuple are neither followed nor read."""
-    new_tuple = ctypes.pythonapi.PyTuple_New
-    new_tuple.restype, new_tuple.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
-    address = new_tuple(3)
+@pytest.mark.parametrize("kind", ["Tuple", "List"])
+def test_a_half_built_sequence_on_a_cycle_is_named_by_its_index(kind):
+    """Empty slots are neither followed nor read."""
+    make = getattr(ctypes.pythonapi, f"Py{kind}_New")
+    make.restype, make.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
+    set_item = getattr(ctypes.pythonapi, f"Py{kind}_SetItem")
+    set_item.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.py_object]
+    address = make(3)
     vertex = Vertex()
-    ctypes.pythonapi.PyTuple_SetItem(
-        ctypes.c_void_p(address), ctypes.c_ssize_t(2), own_reference(vertex)
-    )
+    set_item(address, 2, own_reference(vertex))
     vertex.append(ctypes.cast(address, ctypes.py_object).value)
     with memguard.scan("live", types=[Vertex]) as report:
         assert [shape.path for shape in report.shapes] == [
-            "graphs.Vertex[0] -> tuple[2] -> graphs.Vertex"
+            f"graphs.Vertex[0] -> {kind.lower()}[2] -> graphs.Vertex"
         ]
     vertex.clear()
     ctypes.pythonapi.Py_DecRef(ctypes.c_void_p(address))
@@ -229,13 +231,24 @@ def test_a_reference_that_no_type_shows_holds():
     assert memguard.scan("garbage").unreachable_count == 1
 
 
-def test_a_capsule_is_a_leaf():
-    """An object without references of its own is weighed, and never traversed."""
-    new_capsule = ctypes.pythonapi.PyCapsule_New
-    new_capsule.restype = ctypes.py_object
-    new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+class Empty:
+    """Neither a dict nor slots, so its objects are not tracked."""
+
+    __slots__ = ()
+
+
+def new_capsule():
+    make = ctypes.pythonapi.PyCapsule_New
+    make.restype = ctypes.py_object
+    make.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    return make(1, None, None)
+
+
+@pytest.mark.parametrize("make", [new_capsule, Empty, object, threading.Lock, bytearray])
+def test_what_has_no_references_to_show_is_a_leaf(make):
+    """It is weighed, and never traversed."""
     loop = self_loop()
-    loop.append(new_capsule(id(loop), None, None))
+    loop.append(make())
     (cycle,) = memguard.scan("live", roots=[loop]).cycles
     assert (cycle.size, cycle.retained_count) == (1, 2)
 

@@ -31,16 +31,13 @@ def found():
     Scanning.found.clear()
 
 
-IN_FINALIZER = [("garbage", 1, 0), ("live", 1, 0)]
-
-
 @pytest.mark.native
 def test_a_finalizer_that_a_last_reference_runs_may_scan(found):
     """A scan in __del__ sees the heap as it is."""
     kept = self_loop()
     self_loop()
     Scanning()
-    assert found == IN_FINALIZER
+    assert found == [("garbage", 1, 0), ("live", 1, 0)]
     assert len(kept) == 1
 
 
