@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A hole of this size starts a new region: a directory over it would cost
-   more than one more comparison in mg_leaf_far. */
+   more than one more comparison in mg_find_far. */
 #define REGION_GAP_BYTES ((uintptr_t)1 << 30)
 
 static size_t
