@@ -113,6 +113,7 @@ def test_objects_at_odd_addresses_are_no_nodes_but_hold():
     printed = run_fresh(
         """
 import ctypes
+import gc
 import memguard
 
 class Odd:
@@ -150,6 +151,7 @@ for word, function in ((38, allocate), (40, free)):
     slot = ctypes.c_void_p.from_address(id(Odd) + word * ctypes.sizeof(ctypes.c_void_p))
     slot.value = ctypes.cast(function, ctypes.c_void_p).value
 
+gc.collect()
 odd = Odd()
 assert id(odd) % 16 == 8
 odd.me = odd

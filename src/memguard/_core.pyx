@@ -591,7 +591,7 @@ def inline_attributes(obj):
 def frame_variables(obj):
     """List (name, value) of a suspended generator's, coroutine's or frame's variables.
 
-    Empty while it runs, for other objects, and on Python 3.14 and later.
+    Empty while it runs, and for other objects.
     """
     pairs = []
     mg_for_each_variable(<PyObject *> obj, _append_pair, <void *> pairs)

@@ -38,6 +38,13 @@
 #define MG_FRAME_ROOTS 0
 #endif
 
+/* Variables of frames that do not run, for their names.  3.16 is not known yet. */
+#if PY_VERSION_HEX < 0x03100000 && !MG_FREE_THREADED
+#define MG_FRAME_VARIABLES 1
+#else
+#define MG_FRAME_VARIABLES 0
+#endif
+
 typedef int (*mg_object_visitor)(PyObject *object, void *argument);
 
 /* Call visit(object, argument) for each; 0 from it stops the walk.  A list

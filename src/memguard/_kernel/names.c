@@ -9,9 +9,12 @@
 
 #include "internal/pycore_dict.h"
 #include "internal/pycore_object.h"
-#if MG_FRAME_ROOTS
+#if MG_FRAME_VARIABLES
 #include "internal/pycore_frame.h"
 #include "internal/pycore_code.h"
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe_structs.h"
+#endif
 #endif
 
 /* A dict that is not managed by the interpreter lies at an offset of the type,
@@ -157,7 +160,13 @@ mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
            *(PyObject **)((char *)source + field->offset) == target;
 }
 
-#if MG_FRAME_ROOTS
+#if MG_FRAME_VARIABLES
+
+#if PY_VERSION_HEX >= 0x030e0000
+#define FRAME_IN(generator) (&(generator)->gi_iframe)
+#else
+#define FRAME_IN(generator) ((_PyInterpreterFrame *)(generator)->gi_iframe)
+#endif
 
 static _PyInterpreterFrame *
 frame_of(PyObject *object)
@@ -170,30 +179,48 @@ frame_of(PyObject *object)
         PyAsyncGen_CheckExact(object)) {
         PyGenObject *generator = (PyGenObject *)object;
         return generator->gi_frame_state < FRAME_EXECUTING
-            ? (_PyInterpreterFrame *)generator->gi_iframe : NULL;
+            ? FRAME_IN(generator) : NULL;
     }
     return NULL;
 }
+
+#if PY_VERSION_HEX >= 0x030e0000
+
+/* Two low bits tell what kind of reference it is; both set, a bare number. */
+static PyObject *
+referred(_PyStackRef reference)
+{
+    return (reference.bits & 3) == 3
+        ? NULL : (PyObject *)(reference.bits & ~(uintptr_t)3);
+}
+
+#define VARIABLE(frame, i) referred((frame)->localsplus[i])
+#define CODE_OF(frame) referred((frame)->f_executable)
+
+#else
+
+#define VARIABLE(frame, i) ((frame)->localsplus[i])
+#if PY_VERSION_HEX >= 0x030d0000
+#define CODE_OF(frame) ((frame)->f_executable)
+#else
+#define CODE_OF(frame) ((PyObject *)(frame)->f_code)
+#endif
+
+#endif
 
 int
 mg_for_each_variable(PyObject *object, mg_name_visitor visit, void *argument)
 {
     _PyInterpreterFrame *frame = frame_of(object);
-    if (frame == NULL) {
+    if (frame == NULL || CODE_OF(frame) == NULL || !PyCode_Check(CODE_OF(frame))) {
         return 0;
     }
-#if PY_VERSION_HEX >= 0x030d0000
-    if (!PyCode_Check(frame->f_executable)) {
-        return 0;
-    }
-    PyCodeObject *code = (PyCodeObject *)frame->f_executable;
-#else
-    PyCodeObject *code = frame->f_code;
-#endif
+    PyCodeObject *code = (PyCodeObject *)CODE_OF(frame);
     for (int i = 0; i < code->co_nlocalsplus; i++) {
-        if (frame->localsplus[i] != NULL) {
+        PyObject *value = VARIABLE(frame, i);
+        if (value != NULL) {
             int result = visit(PyTuple_GET_ITEM(code->co_localsplusnames, i),
-                               frame->localsplus[i], argument);
+                               value, argument);
             if (result != 0) {
                 return result;
             }

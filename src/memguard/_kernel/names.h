@@ -20,7 +20,8 @@ int mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
                                  void *argument);
 
 /* Variables of a suspended generator, coroutine or asynchronous generator, or
-   of a frame object that outlived its call.  None on 3.14 and later. */
+   of a frame object that outlived its call.  None on builds where
+   MG_FRAME_VARIABLES is 0. */
 int mg_for_each_variable(PyObject *object, mg_name_visitor visit,
                          void *argument);
 
