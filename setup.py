@@ -17,14 +17,26 @@ UNIX_FLAGS = {
     "release": [
         "-O3",
         "-g1",
+        "-pthread",
         "-fvisibility=hidden",
         "-Wall",
         "-Wextra",
         "-Wno-unused-parameter",
         "-Werror=incompatible-pointer-types",
     ],
-    "debug": ["-O0", "-g", "-UNDEBUG"],
-    "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"],
+    "debug": ["-O0", "-g", "-pthread", "-UNDEBUG"],
+    "sanitize": [
+        "-O1",
+        "-g",
+        "-pthread",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=address,undefined",
+    ],
+}
+LINK_FLAGS = {
+    "release": ["-pthread"],
+    "debug": ["-pthread"],
+    "sanitize": ["-pthread", "-fsanitize=address,undefined"],
 }
 WINDOWS_FLAGS = {"release": ["/O2"], "debug": ["/Od"], "sanitize": ["/fsanitize=address"]}
 
@@ -41,9 +53,7 @@ core = Extension(
     include_dirs=["src/memguard"],
     define_macros=macros,
     extra_compile_args=flags,
-    extra_link_args=["-fsanitize=address,undefined"]
-    if build == "sanitize" and sys.platform != "win32"
-    else [],
+    extra_link_args=[] if sys.platform == "win32" else LINK_FLAGS[build],
 )
 
 setup(

@@ -55,6 +55,27 @@ print(memguard.scan("live", roots=[vertex]).cycle_count)
     assert printed.split() == ["1", "0", "1", "0", "0", "1", "1", "1"]
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="the interpreter's own enumeration takes a reference"
+)
+def test_an_object_without_references_is_a_suspect_not_garbage():
+    """Somebody is about to free it; nobody may be told that it is garbage."""
+    printed = run_fresh(
+        """
+        import ctypes, gc, memguard
+        gc.disable()
+        gc.collect()
+        dying = [[]]
+        count = ctypes.c_ssize_t.from_address(id(dying))
+        kept, count.value = count.value, 0
+        held = memguard._core.scan_heap("garbage", 0, (dying,), 0, 0.0, root_references=0)
+        count.value = kept
+        print(held.suspect_count, held.unreachable_count)
+        """
+    )
+    assert printed.split() == ["1", "0"]
+
+
 def test_a_reference_that_is_shown_but_not_owned_makes_a_suspect_not_garbage():
     """An object with more references shown than counted is alive."""
     printed = run_fresh(

@@ -40,6 +40,11 @@ cdef extern from "_kernel/compat.h":
     double mg_monotonic_seconds()
 
 
+cdef extern from "_kernel/threads.h":
+    size_t mg_forced_thread_count
+    size_t mg_thread_count()
+
+
 cdef extern from "_kernel/build.h":
     const bint MG_OPTIMISED
     const bint MG_SANITIZED
@@ -135,6 +140,7 @@ cdef extern from "_kernel/scan.h":
     void mg_hold(mg_holding *holding)
     void mg_let_go(mg_holding *holding)
     void mg_make_holder(PyTypeObject *type)
+    void mg_learn_from_class(PyTypeObject *type)
 
 
 CUT_MODULES = MG_CUT_MODULES
@@ -483,7 +489,12 @@ cdef extern from *:
     void _drop "Py_DECREF" (PyObject *)
 
 
+class _PythonClass:
+    """Like every class that is written in Python, for the kernel to know them by."""
+
+
 mg_make_holder(<PyTypeObject *> HeapGraph)
+mg_learn_from_class(<PyTypeObject *> _PythonClass)
 
 
 def scan_heap(
@@ -675,6 +686,12 @@ def _force_stackref_dedupe(bint on):
     """Test hook: treat suspended frames as on 3.14 and later."""
     global mg_force_stack_dedupe
     mg_force_stack_dedupe = on
+
+
+def _force_threads(size_t count):
+    """Test hook: use so many threads whatever the machine has; 0 for its own choice."""
+    global mg_forced_thread_count
+    mg_forced_thread_count = count
 
 
 def _step_clock(double step_seconds):

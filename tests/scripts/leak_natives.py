@@ -42,6 +42,7 @@ FUNCTIONS = {
     "_fail_allocation_at": lambda: _core._fail_allocation_at(0),
     "_native_bytes": _core._native_bytes,
     "_force_stackref_dedupe": lambda: _core._force_stackref_dedupe(False),
+    "_force_threads": lambda: _core._force_threads(0),
     "_step_clock": lambda: _core._step_clock(0.0),
     "with_defaults": lambda first=loop, *, second=plain: (first, second),
 }

@@ -1,10 +1,13 @@
 /* Strongly connected components of numbered nodes.
  *
- * One depth-first search.  A node's index is 0 before it is entered, then the
- * lowest index that it is known to reach, and MG_DONE once its component is
- * known; a node that reaches nothing lower than its own ends a component.
+ * One depth-first search.  A node's link is MG_NEW before it is entered, then
+ * the lowest index that it is known to reach, and MG_DONE once its component
+ * is known; a node that reaches nothing lower than its own ends a component.
  * Nodes on the path and nodes whose component is still open are never more
  * than there are nodes, so the two stacks share one array from both ends.
+ *
+ * A node that is cut is part of no cycle: what it leads to is searched from
+ * anew, once the search has come to an end.
  *
  * Source: R. Tarjan, "Depth-first search and linear graph algorithms", 1972;
  * D. J. Pearce, "A space-efficient algorithm for finding strongly connected
@@ -15,195 +18,250 @@
 #include <string.h>
 
 #define LOOK_AHEAD 8
+#define LARGE 8                 /* a component of more than 1 in 8 of all nodes */
+#define MEMBER (MG_DONE - 1) /* for the moment: of the component that ends */
 #define REACHES_LOWER (UINT32_C(1) << 31)
 #define SELF_LOOP (UINT32_C(1) << 30)
 #define NODE_MASK (SELF_LOOP - 1)
 
-typedef struct {
-    uint32_t node;              /* with flags */
-    uint32_t next_edge;
-} step;
-
-typedef struct {
-    mg_state *state;
-    const uint32_t *handles;
-    mg_row *rows;
-    const uint32_t *edges;
-    size_t count;
-    step *path;                 /* count of them; `entered` from the end on */
-    size_t depth;
-    size_t entered_first;       /* the last one that was put there */
-    uint32_t next_index;
-} search;
-
 static inline uint32_t *
-index_of(const search *s, uint32_t node)
+link_of(const mg_search *s, uint32_t node)
 {
-    return &s->rows[node].link;
+    return &s->rows->rows[node].link;
 }
 
 static uint32_t
-entered_node(const search *s, size_t place)
+entered_node(const mg_search *s, size_t place)
 {
     return s->path[place].node;
 }
 
+static inline void
+enter(mg_search *s, uint32_t node)
+{
+    mg_span span = mg_references_of(s->rows, node);
+    *link_of(s, node) = s->next_index++;
+    s->path[s->depth++] = (mg_step){node, span.first};
+    uint32_t end = span.end < span.first + LOOK_AHEAD ? span.end
+                                                      : span.first + LOOK_AHEAD;
+    for (uint32_t e = span.first; e < end; e++) {
+        MG_PREFETCH(link_of(s, span.items[e]));
+    }
+}
+
 static int
-emit(search *s, uint32_t root, size_t end)
+add_member(mg_search *s, uint32_t node)
+{
+    return mg_push_pointer(&s->state->answer->members,
+                           mg_object_at(s->state, s->rows, node));
+}
+
+/* Members of a component in the order in which they were entered. */
+static int
+add_entered(mg_search *s, size_t end)
+{
+    int result = 0;
+    for (size_t place = s->entered_first; place < end && result == 0; place++) {
+        uint32_t node = entered_node(s, place);
+        *link_of(s, node) = MG_DONE;
+        result = add_member(s, node);
+    }
+    return result;
+}
+
+/* The same by address: the objects are then taken hold of as they lie. */
+static int
+add_by_address(mg_search *s)
+{
+    int result = 0;
+    for (uint32_t node = 0; node < s->rows->count && result == 0; node++) {
+        if (*link_of(s, node) == MEMBER) {
+            *link_of(s, node) = MG_DONE;
+            result = add_member(s, node);
+        }
+    }
+    return result;
+}
+
+static int
+add_component(mg_search *s, uint32_t root, size_t end)
 {
     mg_answer *answer = s->state->answer;
-    const mg_map *map = &s->state->map;
-    size_t count = end - s->entered_first + 1;
-    if (answer->members.count + count >= UINT32_MAX ||
-        mg_vector_make_room(&answer->members, count, sizeof(void *)) < 0) {
+    int is_large = end - s->entered_first > s->rows->count / LARGE;
+    *link_of(s, root) = MG_DONE;
+    if (add_member(s, root) < 0 ||
+        (is_large ? add_by_address(s) : add_entered(s, end)) < 0 ||
+        answer->members.count >= UINT32_MAX) {
         return -1;
     }
-    void **members = MG_ITEMS(void *, &answer->members) + answer->members.count;
-    *members++ = mg_object_of(map, s->handles[root]);
-    for (size_t place = s->entered_first; place < end; place++) {
-        *members++ = mg_object_of(map, s->handles[entered_node(s, place)]);
-    }
-    answer->members.count += count;
     return mg_push_u32(&answer->cycle_start, (uint32_t)answer->members.count);
 }
 
-static inline void
-enter(search *s, uint32_t node)
+/* A node that reaches nothing lower, and what was entered after it and reaches
+   it: one component. */
+static int
+end_component(mg_search *s, uint32_t root, int is_cycle)
 {
-    uint32_t first = node == 0 ? 0 : s->rows[node - 1].end;
-    uint32_t end = s->rows[node].end;
-    *index_of(s, node) = s->next_index++;
-    s->path[s->depth++] = (step){node, first};
-    for (uint32_t e = first; e < end && e < first + LOOK_AHEAD; e++) {
-        MG_PREFETCH(&s->rows[s->edges[e]]);
+    uint32_t lowest = *link_of(s, root);
+    size_t end = s->entered_first;
+    int result = 0;
+    while (end < s->rows->count && lowest <= *link_of(s, entered_node(s, end))) {
+        *link_of(s, entered_node(s, end++)) = MEMBER;
     }
+    if (end != s->entered_first || is_cycle) {
+        result = add_component(s, root, end);
+    }
+    s->next_index -= (uint32_t)(end - s->entered_first) + 1;
+    s->entered_first = end;
+    *link_of(s, root) = MG_DONE;
+    return result;
 }
 
 /* The top of the path is complete. */
-static int
-leave(search *s)
+static inline int
+leave(mg_search *s)
 {
-    step done = s->path[--s->depth];
+    mg_step done = s->path[--s->depth];
     uint32_t node = done.node & NODE_MASK;
-    uint32_t lowest = *index_of(s, node);
     int result = 0;
     if (done.node & REACHES_LOWER) {
-        s->path[--s->entered_first] = (step){node, 0};
+        s->path[--s->entered_first] = (mg_step){node, 0};
     }
     else {
-        size_t end = s->entered_first;
-        while (end < s->count && lowest <= *index_of(s, entered_node(s, end))) {
-            *index_of(s, entered_node(s, end++)) = MG_DONE;
-        }
-        if (end != s->entered_first || done.node & SELF_LOOP) {
-            result = emit(s, node, end);
-        }
-        s->next_index -= (uint32_t)(end - s->entered_first) + 1;
-        s->entered_first = end;
-        *index_of(s, node) = MG_DONE;
+        result = end_component(s, node, (done.node & SELF_LOOP) != 0);
     }
     if (s->depth != 0) {
-        step *top = &s->path[s->depth - 1];
+        mg_step *top = &s->path[s->depth - 1];
         uint32_t parent = top->node & NODE_MASK;
-        if (*index_of(s, node) < *index_of(s, parent)) {
-            *index_of(s, parent) = *index_of(s, node);
+        if (*link_of(s, node) < *link_of(s, parent)) {
+            *link_of(s, parent) = *link_of(s, node);
             top->node |= REACHES_LOWER;
         }
     }
     return result;
 }
 
+/* To be searched from later; a cut one only once. */
+static int
+add_start(mg_search *s, uint32_t node)
+{
+    uint32_t *link = link_of(s, node);
+    if (*link == MG_CUT) {
+        *link = MG_DONE;
+        node |= MG_CUT;
+    }
+    else if (*link != MG_NEW) {
+        return 0;
+    }
+    return mg_push_u32(&s->starts, node);
+}
+
 /* Follow references of the top until one leads on.  0: none is left. */
 static inline int
-advance(search *s)
+advance(mg_search *s)
 {
-    step *top = &s->path[s->depth - 1];
+    mg_step *top = &s->path[s->depth - 1];
     uint32_t node = top->node & NODE_MASK;
-    uint32_t end = s->rows[node].end;
-    uint32_t lowest = *index_of(s, node);
-    for (uint32_t e = top->next_edge; e < end; e++) {
-        uint32_t target = s->edges[e];
-        uint32_t index = *index_of(s, target);
-        if (index == 0) {
+    mg_span span = mg_references_of(s->rows, node);
+    uint32_t lowest = *link_of(s, node);
+    for (uint32_t e = top->next_edge; e < span.end; e++) {
+        uint32_t target = span.items[e];
+        uint32_t link = *link_of(s, target);
+        if (e + LOOK_AHEAD < span.end) {
+            MG_PREFETCH(link_of(s, span.items[e + LOOK_AHEAD]));
+        }
+        if (link == MG_NEW) {
             top->next_edge = e + 1;
-            *index_of(s, node) = lowest;
+            *link_of(s, node) = lowest;
             enter(s, target);
             return 1;
         }
-        if (index < lowest) {
-            lowest = index;
+        if (link < lowest) {
+            lowest = link;
             top->node |= REACHES_LOWER;
         }
         else if (target == node) {
             top->node |= SELF_LOOP;
         }
+        else if (link == MG_CUT && add_start(s, target) < 0) {
+            return -1;
+        }
     }
-    top->next_edge = end;
-    *index_of(s, node) = lowest;
+    top->next_edge = span.end;
+    *link_of(s, node) = lowest;
     return 0;
 }
 
 static int
-search_all(search *s)
+search_tree(mg_search *s, uint32_t root)
 {
     s->next_index = 1;
-    s->entered_first = s->count;
-    for (uint32_t root = 0; root < s->count; root++) {
-        if (*index_of(s, root) != 0) {
-            continue;
+    enter(s, root);
+    while (s->depth != 0) {
+        int found = advance(s);
+        if (found < 0 || (found == 0 && leave(s) < 0)) {
+            return -1;
         }
-        enter(s, root);
-        while (s->depth != 0) {
-            if (!advance(s) && leave(s) < 0) {
-                return -1;
-            }
+    }
+    return 0;
+}
+
+static int
+follow_cut(mg_search *s, uint32_t node)
+{
+    mg_span span = mg_references_of(s->rows, node);
+    for (uint32_t e = span.first; e < span.end; e++) {
+        if (add_start(s, span.items[e]) < 0) {
+            return -1;
         }
     }
     return 0;
 }
 
 int
-mg_rows_begin(mg_rows *rows, size_t capacity)
+mg_search_from(mg_search *s, uint32_t node)
 {
-    memset(rows, 0, sizeof(*rows));
-    rows->capacity = capacity;
-    rows->handles = mg_allocate(capacity * sizeof(*rows->handles));
-    rows->rows = mg_allocate(capacity * sizeof(*rows->rows));
-    return rows->handles == NULL || rows->rows == NULL ||
-           mg_vector_make_room(&rows->edges, capacity, sizeof(uint32_t)) < 0
-        ? -1 : 0;
-}
-
-void
-mg_rows_end(mg_rows *rows)
-{
-    mg_release(rows->handles, rows->capacity * sizeof(*rows->handles));
-    mg_release(rows->rows, rows->capacity * sizeof(*rows->rows));
-    mg_vector_clear(&rows->edges, sizeof(uint32_t));
-    memset(rows, 0, sizeof(*rows));
+    int result = add_start(s, node);
+    while (result == 0 && s->starts.count != 0) {
+        uint32_t start = MG_ITEMS(uint32_t, &s->starts)[--s->starts.count];
+        if (start & MG_CUT) {
+            result = follow_cut(s, start & ~MG_CUT);
+        }
+        else if (*link_of(s, start) == MG_NEW) {
+            result = search_tree(s, start);
+        }
+    }
+    return result;
 }
 
 int
-mg_emit_components(mg_state *state, mg_rows *rows)
+mg_search_rest(mg_search *s)
 {
-    search s = {
-        .state = state,
-        .handles = rows->handles,
-        .rows = rows->rows,
-        .edges = MG_ITEMS(uint32_t, &rows->edges),
-        .count = rows->count,
-    };
-    if (s.count == 0) {
-        return 0;
+    for (uint32_t node = 0; node < s->rows->count; node++) {
+        if (*link_of(s, node) == MG_NEW && search_tree(s, node) < 0) {
+            return -1;
+        }
     }
-    if (s.count > NODE_MASK) {
-        return -1;
+    return 0;
+}
+
+int
+mg_search_begin(mg_search *s, mg_state *state, mg_rows *rows)
+{
+    memset(s, 0, sizeof(*s));
+    s->state = state;
+    s->rows = rows;
+    s->entered_first = rows->count;
+    s->path = mg_allocate(rows->count * sizeof(*s->path));
+    return s->path == NULL ? -1 : 0;
+}
+
+void
+mg_search_end(mg_search *s)
+{
+    if (s->rows != NULL) {
+        mg_release(s->path, s->rows->count * sizeof(*s->path));
     }
-    s.path = mg_allocate(s.count * sizeof(*s.path));
-    if (s.path == NULL) {
-        return -1;
-    }
-    int result = search_all(&s);
-    mg_release(s.path, s.count * sizeof(*s.path));
-    return result;
+    mg_vector_clear(&s->starts, sizeof(uint32_t));
+    memset(s, 0, sizeof(*s));
 }

@@ -2,27 +2,6 @@
 #include "scan.h"
 
 int
-mg_is_module(PyObject *object)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    return type == &PyModule_Type ||
-           (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) &&
-            PyType_IsSubtype(type, &PyModule_Type));
-}
-
-int
-mg_find_out_plain(mg_state *state, PyTypeObject *type)
-{
-    if (PyType_HasFeature(type, Py_TPFLAGS_TYPE_SUBCLASS) ||
-        type == state->request->own_type ||
-        PyType_IsSubtype(type, &PyModule_Type)) {
-        return 0;
-    }
-    *mg_plain_slot(state, type) = type;
-    return 1;
-}
-
-int
 mg_note_module_dict(mg_state *state, PyObject *module)
 {
     PyObject *dict = PyModule_GetDict(module);
@@ -63,7 +42,7 @@ mg_is_cut(mg_state *state, PyObject *object)
         return (cuts & MG_CUT_MODULE_DICTS) &&
                mg_pointer_is_in(&state->cut_dicts, object);
     }
-    if (mg_is_plain(state, object)) {
+    if (mg_kind_of(state, Py_TYPE(object)) != MG_SPECIAL) {
         return 0;
     }
     return PyType_Check(object) ? (cuts & MG_CUT_TYPES) != 0

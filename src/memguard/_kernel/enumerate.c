@@ -6,13 +6,7 @@
 #define CHECK_EVERY 4096
 #define STRIDES_AHEAD 16
 
-static int
-is_own(const mg_state *state, PyObject *object)
-{
-    return Py_TYPE(object) == state->request->own_type;
-}
-
-/* Whether a node is cut by its type; a module's dict is noted on the way. */
+/* Whether a class or module is cut; a module's dict is noted on the way. */
 static int
 classify(mg_state *state, PyObject *object)
 {
@@ -20,13 +14,24 @@ classify(mg_state *state, PyObject *object)
     if (PyType_Check(object)) {
         return (cuts & MG_CUT_TYPES) != 0;
     }
-    if (!mg_is_module(object)) {
-        return 0;
-    }
     if (cuts & MG_CUT_MODULE_DICTS && mg_note_module_dict(state, object) < 0) {
         state->out_of_memory = 1;
     }
     return (cuts & MG_CUT_MODULES) != 0;
+}
+
+static int
+note_kind(mg_state *state, PyObject *object, int kind)
+{
+    int is_special = kind == MG_SPECIAL;
+    int is_foreign = !is_special || !mg_traverses_anywhere(Py_TYPE(object));
+    if ((is_special && classify(state, object) &&
+         mg_push_pointer(&state->cut_objects, object) < 0) ||
+        (is_foreign && state->thread_count > 1 &&
+         mg_push_pointer(&state->foreign, object) < 0)) {
+        state->out_of_memory = 1;
+    }
+    return !state->out_of_memory;
 }
 
 /* Called when `enumerated` gets to `next_check`, which is then moved on. */
@@ -69,9 +74,8 @@ on_tracked(PyObject *object, void *argument)
     uintptr_t stride = (uintptr_t)object - state->last_address;
     state->last_address = (uintptr_t)object;
     MG_PREFETCH((char *)object + stride * STRIDES_AHEAD);
-    int is_plain = mg_is_plain(state, object);
-    if (MG_UNLIKELY((!is_plain && is_own(state, object)) ||
-                    !mg_may_be_node(object))) {
+    int kind = mg_kind_of(state, Py_TYPE(object));
+    if (MG_UNLIKELY(kind == MG_OWN || !mg_may_be_node(object))) {
         return 1;
     }
     if ((MG_UNLIKELY(state->enumerated == state->next_check) &&
@@ -79,35 +83,14 @@ on_tracked(PyObject *object, void *argument)
         add_node(state, object, &handle) < 0) {
         return 0;
     }
-    if (MG_UNLIKELY(!is_plain && classify(state, object))) {
-        state->map.words[handle >> 6].marked |= MG_BIT(handle);
-    }
-    return 1;
-}
-
-static void
-cut_module_dicts(mg_state *state)
-{
-    const mg_vector *dicts = &state->cut_dicts.pointers;
-    for (size_t i = 0; i < dicts->count; i++) {
-        uint32_t handle = mg_find(&state->map, MG_ITEMS(void *, dicts)[i]);
-        if (state->map.words[handle >> 6].open & MG_BIT(handle)) {
-            state->map.words[handle >> 6].marked |= MG_BIT(handle);
-        }
-    }
+    return MG_LIKELY(kind == MG_PLAIN) || note_kind(state, object, kind);
 }
 
 int
 mg_enumerate_heap(mg_state *state)
 {
     mg_for_each_tracked(on_tracked, state);
-    if (state->out_of_memory || mg_map_seal(&state->map) < 0) {
-        return -1;
-    }
-    if (state->request->cuts != 0) {
-        cut_module_dicts(state);
-    }
-    return 0;
+    return state->out_of_memory || mg_map_seal(&state->map) < 0 ? -1 : 0;
 }
 
 /* ------------------------------------------------------------------------
@@ -120,8 +103,8 @@ on_reached(PyObject *object, void *argument)
 {
     mg_state *state = argument;
     if (object != NULL && mg_may_be_node(object) && mg_is_gc(object) &&
-        PyObject_GC_IsTracked(object) && !is_own(state, object) &&
-        !mg_is_cut(state, object)) {
+        PyObject_GC_IsTracked(object) &&
+        mg_kind_of(state, Py_TYPE(object)) != MG_OWN && !mg_is_cut(state, object)) {
         uint32_t leaf = mg_map_leaf(&state->map, (uintptr_t)object);
         uint32_t handle = mg_handle_of(leaf, (uintptr_t)object);
         if (leaf != 0 &&

@@ -304,10 +304,7 @@ mg_number_members(mg_weigher *w)
     state->drain = keep_gathered;
     state->gathered_end = state->gathered;
     mg_open_members(state);
-    size_t count;
-    if (mg_map_rank_open(&state->map, &count) < 0) {
-        return -1;
-    }
+    (void)mg_map_number(&state->map);
     w->cycle_of = mg_allocate(w->member_count * sizeof(*w->cycle_of));
     w->position_of = mg_allocate(w->member_count * sizeof(*w->position_of));
     if (w->cycle_of == NULL || w->position_of == NULL) {

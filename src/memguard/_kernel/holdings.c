@@ -6,8 +6,17 @@
  * found look alive to the second.  Hence the ring.
  */
 #include "scan.h"
+#include "threads.h"
 
 #define LOOK_AHEAD 24
+#define SLICE ((size_t)1 << 15)     /* objects for one thread at a time */
+
+/* Builds for debugging keep totals by thread. */
+#if defined(Py_REF_DEBUG) || defined(Py_STATS)
+#define COUNTS_ARE_PLAIN 0
+#else
+#define COUNTS_ARE_PLAIN 1
+#endif
 
 mg_holding mg_holdings = {NULL, NULL, 0, &mg_holdings, &mg_holdings};
 
@@ -15,15 +24,37 @@ static traverseproc inherited_traverse;
 static inquiry inherited_clear;
 static ptrdiff_t holding_offset;    /* in each owner; 0: nothing was ever held */
 
+typedef struct {
+    const mg_holding *holding;
+    size_t next_slice;
+} taking;
+
+static void
+take_slices(void *argument, size_t thread)
+{
+    (void)thread;
+    taking *t = argument;
+    PyObject **objects = t->holding->objects;
+    size_t first;
+    while ((first = mg_claim(&t->next_slice) * SLICE) < t->holding->count) {
+        size_t left = t->holding->count - first;
+        size_t end = left < SLICE ? t->holding->count : first + SLICE;
+        for (size_t i = first; i < end; i++) {
+            if (i + LOOK_AHEAD < end) {
+                MG_PREFETCH(objects[i + LOOK_AHEAD]);
+            }
+            Py_INCREF(objects[i]);
+        }
+    }
+}
+
 void
 mg_hold(mg_holding *holding)
 {
-    for (size_t i = 0; i < holding->count; i++) {
-        if (i + LOOK_AHEAD < holding->count) {
-            MG_PREFETCH(holding->objects[i + LOOK_AHEAD]);
-        }
-        Py_INCREF(holding->objects[i]);
-    }
+    taking t = {holding, 0};
+    size_t slices = holding->count / SLICE;
+    size_t most = COUNTS_ARE_PLAIN ? mg_thread_count() : 1;
+    mg_run_together(take_slices, &t, slices < most ? slices : most);
     holding_offset = (char *)holding - (char *)holding->owner;
     holding->next = mg_holdings.next;
     holding->previous = &mg_holdings;

@@ -6,6 +6,7 @@
 #endif
 
 #include "memory.h"
+#include "threads.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +16,30 @@ mg_memory_account mg_memory;
 static int
 refuses(void)
 {
-    mg_memory.allocation_count++;
-    return mg_memory.fail_at != 0 &&
-           mg_memory.allocation_count == mg_memory.fail_at;
+    mg_lock();
+    int result = ++mg_memory.allocation_count == mg_memory.fail_at;
+    mg_unlock();
+    return result;
 }
 
 static void
 account(size_t added_bytes, size_t removed_bytes)
 {
+    mg_lock();
     mg_memory.current_bytes += added_bytes;
     mg_memory.current_bytes -= removed_bytes;
     if (mg_memory.current_bytes > mg_memory.peak_bytes) {
         mg_memory.peak_bytes = mg_memory.current_bytes;
     }
+    mg_unlock();
 }
 
 /* Large tables come straight from the kernel and go straight back: malloc
-   would keep them, and copy them when they grow.  Huge pages, where the system
+   would keep them, also for each thread apart, and copy them when they grow.  Huge pages, where the system
    allows them on request, spare a fault for every 4 KiB. */
 #ifdef __linux__
 
-#define PAGES_FROM_BYTES ((size_t)1 << 20)
+#define PAGES_FROM_BYTES ((size_t)1 << 17)
 #define HUGE_FROM_BYTES ((size_t)2 << 20)
 
 static int
@@ -44,16 +48,25 @@ is_mapped(size_t size_bytes)
     return size_bytes >= PAGES_FROM_BYTES;
 }
 
+/* Whole huge pages, or the kernel would begin anywhere, and fill up to the
+   first boundary with small ones. */
+static size_t
+mapped_bytes(size_t size_bytes)
+{
+    return size_bytes < HUGE_FROM_BYTES ? size_bytes
+        : (size_bytes + HUGE_FROM_BYTES - 1) & ~(HUGE_FROM_BYTES - 1);
+}
+
 static void *
 map_pages(size_t size_bytes)
 {
-    void *block = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+    void *block = mmap(NULL, mapped_bytes(size_bytes), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) {
         return NULL;
     }
     if (size_bytes >= HUGE_FROM_BYTES) {
-        (void)madvise(block, size_bytes, MADV_HUGEPAGE);    /* a wish */
+        (void)madvise(block, mapped_bytes(size_bytes), MADV_HUGEPAGE);  /* a wish */
     }
     return block;
 }
@@ -61,12 +74,13 @@ map_pages(size_t size_bytes)
 static void *
 remap_pages(void *block, size_t old_bytes, size_t new_bytes)
 {
-    void *moved = mremap(block, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    void *moved = mremap(block, mapped_bytes(old_bytes), mapped_bytes(new_bytes),
+                         MREMAP_MAYMOVE);
     if (moved == MAP_FAILED) {
         return NULL;
     }
     if (new_bytes >= HUGE_FROM_BYTES) {
-        (void)madvise(moved, new_bytes, MADV_HUGEPAGE);
+        (void)madvise(moved, mapped_bytes(new_bytes), MADV_HUGEPAGE);
     }
     return moved;
 }
@@ -74,7 +88,7 @@ remap_pages(void *block, size_t old_bytes, size_t new_bytes)
 static void
 unmap_pages(void *block, size_t size_bytes)
 {
-    (void)munmap(block, size_bytes);
+    (void)munmap(block, mapped_bytes(size_bytes));
 }
 
 #else

@@ -20,7 +20,8 @@ typedef struct {
     long allocation_count;
 } mg_memory_account;
 
-/* One account a process: scans run one at a time, under the GIL. */
+/* One account a process: scans run one at a time, under the GIL.  Threads of a
+   scan may allocate. */
 extern mg_memory_account mg_memory;
 
 void *mg_allocate(size_t size_bytes);        /* NULL: no memory */

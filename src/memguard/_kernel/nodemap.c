@@ -328,50 +328,23 @@ mg_find_far(const mg_map *map, uintptr_t address)
     return 0;
 }
 
-static MG_INLINE int
-rank(mg_map *map, const int marked, size_t *node_count)
+/* Number the open nodes 0, 1, ... by address.  Numbers hold until a bit is
+   set or cleared. */
+size_t
+mg_map_number(mg_map *map)
 {
     size_t words = mg_word_count(map);
-    if (map->ranks == NULL) {
-        map->ranks = mg_allocate(words * sizeof(*map->ranks));
-        if (map->ranks == NULL) {
-            return -1;
-        }
-    }
     uint32_t before = 0;
     for (size_t w = 0; w < words; w++) {
-        uint64_t nodes = marked ? map->words[w].marked : map->words[w].open;
-        map->ranks[w] = (mg_rank){nodes, before};
-        before += mg_popcount(nodes);
+        map->words[w].before = before;
+        before += mg_popcount(map->words[w].open);
     }
-    *node_count = before;
-    return 0;
-}
-
-/* Number the open nodes 0, 1, ... by address.  -1: no memory. */
-int
-mg_map_rank_open(mg_map *map, size_t *node_count)
-{
-    return rank(map, 0, node_count);
-}
-
-int
-mg_map_rank_marked(mg_map *map, size_t *node_count)
-{
-    return rank(map, 1, node_count);
-}
-
-void
-mg_map_forget_ranks(mg_map *map)
-{
-    mg_release(map->ranks, mg_word_count(map) * sizeof(*map->ranks));
-    map->ranks = NULL;
+    return before;
 }
 
 void
 mg_map_end(mg_map *map)
 {
-    mg_map_forget_ranks(map);
     release_leaves(map);
     release_hash(map->hash_keys, map->hash_leaves, map->hash_capacity);
     mg_release(map->second.leaf_of_chunk,

@@ -1,7 +1,8 @@
-/* From the address of an object to a few bits about it.
+/* From the address of an object to its number.
  *
  * Objects are 16-byte aligned, so one bit per 16 bytes of heap is enough to
- * say "this is a node", and a 16-byte pair of words describes 1 KiB of heap.
+ * say "this is a node", and 16 bytes of table describe 1 KiB of heap: the bits,
+ * and how many were set before them, which makes a number of a bit.
  * The bits of 64 KiB form a leaf; leaves exist only where nodes are.  While
  * nodes are being added a small hash finds the leaf of an address.
  *
@@ -26,6 +27,9 @@
 static inline uint32_t
 mg_popcount(uint64_t x)
 {
+#if defined(__POPCNT__) || defined(__aarch64__)
+    return (uint32_t)__builtin_popcountll(x);
+#endif
     x -= x >> 1 & 0x5555555555555555u;
     x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
     x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
@@ -53,16 +57,9 @@ mg_popcount(uint64_t x)
 #define MG_MAX_LEAVES (1u << (32 - MG_LEAF_SHIFT + MG_GRANULE_SHIFT))
 
 typedef struct {
-    uint64_t open;      /* a node that no pass has reached yet */
-    uint64_t marked;    /* before that: the node is cut; after: it was reached
-                           and is not cut */
+    uint64_t open;      /* a node that is still to be looked at */
+    uint32_t before;    /* once numbered: open nodes in all words before */
 } mg_word;
-
-/* A numbering of the nodes that were open, or marked, when it was made. */
-typedef struct {
-    uint64_t nodes;
-    uint32_t before;    /* nodes in all words before this one */
-} mg_rank;
 
 typedef struct {
     uintptr_t base;
@@ -81,7 +78,6 @@ typedef struct {
     mg_region *others;
     size_t other_count;
     size_t region_capacity;
-    mg_rank *ranks;             /* see mg_map_rank_open */
     uintptr_t *leaf_base;
     size_t leaf_count;
     size_t leaf_capacity;
@@ -97,9 +93,7 @@ typedef struct {
 int mg_map_begin(mg_map *map);
 uint32_t mg_map_new_leaf(mg_map *map, uintptr_t chunk);    /* 0: no memory */
 int mg_map_seal(mg_map *map);
-int mg_map_rank_open(mg_map *map, size_t *node_count);
-int mg_map_rank_marked(mg_map *map, size_t *node_count);
-void mg_map_forget_ranks(mg_map *map);
+size_t mg_map_number(mg_map *map);
 void mg_map_end(mg_map *map);
 
 static inline size_t
@@ -135,11 +129,17 @@ mg_object_of(const mg_map *map, uint32_t handle)
 
 #define MG_BIT(handle) ((uint64_t)1 << ((handle) & 63))
 
+static inline int
+mg_is_open(const mg_map *map, uint32_t handle)
+{
+    return (map->words[handle >> 6].open & MG_BIT(handle)) != 0;
+}
+
 static inline uint32_t
 mg_number_of(const mg_map *map, uint32_t handle)
 {
-    const mg_rank *rank = &map->ranks[handle >> 6];
-    return rank->before + mg_popcount(rank->nodes & (MG_BIT(handle) - 1));
+    const mg_word *word = &map->words[handle >> 6];
+    return word->before + mg_popcount(word->open & (MG_BIT(handle) - 1));
 }
 
 /* The leaf of an address that is about to become a node; 0: no memory. */

@@ -8,7 +8,7 @@
  * Source: P. M. McIlroy, K. Bostic, M. D. McIlroy, "Engineering Radix Sort",
  * 1993 (American flag sort).
  */
-#include "forest.h"
+#include "explore.h"
 
 #include <string.h>
 
@@ -20,13 +20,13 @@ typedef struct {
 } scale;
 
 static scale
-scale_of(const mg_waiting *run, size_t count)
+scale_of(const uint32_t *run, size_t count)
 {
-    uint32_t lowest = run[0].handle;
-    uint32_t highest = run[0].handle;
+    uint32_t lowest = run[0];
+    uint32_t highest = run[0];
     for (size_t i = 1; i < count; i++) {
-        lowest = run[i].handle < lowest ? run[i].handle : lowest;
-        highest = run[i].handle > highest ? run[i].handle : highest;
+        lowest = run[i] < lowest ? run[i] : lowest;
+        highest = run[i] > highest ? run[i] : highest;
     }
     int shift = 0;
     while ((highest - lowest) >> shift >= BUCKETS) {
@@ -37,24 +37,24 @@ scale_of(const mg_waiting *run, size_t count)
 
 /* The run is the top of a stack: what comes last is visited first. */
 static inline uint32_t
-bucket_of(scale s, mg_waiting node)
+bucket_of(scale s, uint32_t node)
 {
-    return BUCKETS - 1 - ((node.handle - s.lowest) >> s.shift);
+    return BUCKETS - 1 - ((node - s.lowest) >> s.shift);
 }
 
 /* Objects made one after another are in order already, up or down. */
 static int
-is_ordered(const mg_waiting *run, size_t count)
+is_ordered(const uint32_t *run, size_t count)
 {
     size_t rises = 0;
     for (size_t i = 1; i < count; i++) {
-        rises += run[i].handle > run[i - 1].handle;
+        rises += run[i] > run[i - 1];
     }
     return rises < count / 8 || rises > count - count / 8;
 }
 
 void
-mg_bring_near_together(mg_waiting *run, size_t count)
+mg_bring_near_together(uint32_t *run, size_t count)
 {
     uint32_t next[BUCKETS];
     uint32_t end[BUCKETS];
@@ -74,10 +74,10 @@ mg_bring_near_together(mg_waiting *run, size_t count)
     }
     for (uint32_t b = 0; b < BUCKETS; b++) {
         while (next[b] < end[b]) {
-            mg_waiting node = run[next[b]];
+            uint32_t node = run[next[b]];
             uint32_t home;
             while ((home = bucket_of(s, node)) != b) {
-                mg_waiting displaced = run[next[home]];
+                uint32_t displaced = run[next[home]];
                 run[next[home]++] = node;
                 node = displaced;
             }

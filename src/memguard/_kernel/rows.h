@@ -1,35 +1,104 @@
 /* References among numbered nodes: compressed sparse rows.
  *
- * The references of all nodes lie in one array, node by node.
+ * Nodes are numbered by address.  They are divided into blocks of equal size,
+ * so that several threads can record them at a time; the references of the
+ * nodes of a block lie in one array, node by node.
  */
 #ifndef MG_ROWS_H
 #define MG_ROWS_H
 
 #include "scan.h"
+#include "threads.h"
+
+#define MG_BLOCK_SHIFT 15
+#define MG_BLOCK_NODES (UINT32_C(1) << MG_BLOCK_SHIFT)
+#define MG_MOST_NODES (UINT32_C(1) << 29)
 
 typedef struct {
-    uint32_t link;      /* explore.c: parent and flags; components.c: index */
-    uint32_t end;       /* of its references, which begin where those of the
-                           node before end */
+    uint32_t link;      /* see below */
+    uint32_t end;       /* of its references in the array of its block; they
+                           begin where those of the node before end */
 } mg_row;
+
+/* The link of a node.  While components are searched: MG_NEW, or MG_CUT for a
+   node that is cut, until it is reached; then an index; MG_DONE at last. */
+#define MG_NEW UINT32_C(0)
+#define MG_CUT (UINT32_C(1) << 31)
+#define MG_DONE UINT32_MAX
+
+typedef struct {
+    const uint32_t *edges;
+    size_t first;               /* of its edges among those of the thread */
+    size_t thread;              /* that recorded it */
+} mg_block;
 
 typedef struct {
     size_t count;
-    size_t capacity;    /* of both arrays */
     uint32_t *handles;
     mg_row *rows;
-    mg_vector edges;    /* uint32_t */
+    mg_block *blocks;
+    mg_vector edges[MG_MOST_THREADS];   /* uint32_t, by who recorded them:
+                                           numbers of the targets */
+    mg_vector own_type_edges;   /* uint32_t, source and target: those that are
+                                   cut, and stand in no block */
 } mg_rows;
 
-/* What `link` is once the component of a node is known, or does not matter. */
-#define MG_DONE UINT32_MAX
+/* The references of a node: items[first] to items[end - 1]. */
+typedef struct {
+    const uint32_t *items;
+    uint32_t first;
+    uint32_t end;
+} mg_span;
 
-/* 0, or -1: no memory. */
-int mg_rows_begin(mg_rows *rows, size_t capacity);
-void mg_rows_end(mg_rows *rows);
+static inline mg_span
+mg_references_of(const mg_rows *rows, uint32_t node)
+{
+    return (mg_span){
+        rows->blocks[node >> MG_BLOCK_SHIFT].edges,
+        node % MG_BLOCK_NODES == 0 ? 0 : rows->rows[node - 1].end,
+        rows->rows[node].end,
+    };
+}
 
-/* Write the cycles among nodes whose link is 0 to the answer; edges hold
-   numbers.  0, or -1: no memory. */
-int mg_emit_components(mg_state *state, mg_rows *rows);
+static inline PyObject *
+mg_object_at(const mg_state *state, const mg_rows *rows, uint32_t node)
+{
+    return mg_object_of(&state->map, rows->handles[node]);
+}
+
+/* Number the open nodes and record the references among them.  0, or -1: no
+   memory; to be cleared in both cases. */
+int mg_rows_record(mg_rows *rows, mg_state *state);
+void mg_rows_clear(mg_rows *rows);
+
+/* ------------------------------------------------------------------------
+   Strongly connected components of rows: components.c. */
+
+typedef struct {
+    uint32_t node;              /* with flags */
+    uint32_t next_edge;
+} mg_step;
+
+typedef struct {
+    mg_state *state;
+    mg_rows *rows;
+    mg_step *path;              /* one for each node; what is entered stands at
+                                   the end of the same array */
+    size_t depth;
+    size_t entered_first;       /* the last one that was put there */
+    uint32_t next_index;
+    mg_vector starts;           /* uint32_t: still to be searched from */
+} mg_search;
+
+/* All return 0, or -1: no memory.  Cycles go to the answer. */
+int mg_search_begin(mg_search *search, mg_state *state, mg_rows *rows);
+/* What a node reaches, also through nodes that are cut. */
+int mg_search_from(mg_search *search, uint32_t node);
+/* What has not been reached yet. */
+int mg_search_rest(mg_search *search);
+void mg_search_end(mg_search *search);
+
+/* Trial deletion over the nodes that the search has not reached: garbage.c. */
+int mg_judge_rest(mg_search *search);
 
 #endif

@@ -1,4 +1,6 @@
-#include "forest.h"
+#include "explore.h"
+#include "rows.h"
+#include "threads.h"
 
 #include <string.h>
 
@@ -22,133 +24,123 @@ budget_is_spent(const mg_state *state)
     return state->answer->stopped == MG_STOPPED_BY_BUDGET;
 }
 
-static int
-reach_object(PyObject *object, void *argument)
-{
-    mg_forest *forest = argument;
-    mg_forest_reach(forest, mg_find(&forest->state->map, object));
-    return 1;
-}
-
 /* What sys.modules and running frames lead to is alive by the collector's own
    rule, for those references come from outside the heap.  In a real process
    that is nearly every object, and none of their counts has to be looked at. */
-static int
-explore_from_interpreter(mg_forest *forest)
+static void
+for_each_interpreter_root(mg_object_visitor visit, void *argument)
 {
     PyObject *modules = mg_imported_modules();
     if (modules != NULL) {
-        reach_object(modules, forest);
+        visit(modules, argument);
     }
-    mg_for_each_frame_root(reach_object, forest);
-    return forest->state->out_of_memory ? -1 : mg_forest_explore(forest);
-}
-
-/* From the given roots; those that are cut are no nodes, but what they lead to
-   is meant. */
-static int
-explore_from_request(mg_forest *forest)
-{
-    const mg_request *request = forest->state->request;
-    mg_map *map = &forest->state->map;
-    for (size_t i = 0; i < request->root_count; i++) {
-        PyObject *root = request->roots[i];
-        uint32_t handle = mg_find(map, root);
-        const mg_word *word = &map->words[handle >> 6];
-        if ((word->open | word->marked) & MG_BIT(handle)) {
-            mg_forest_reach(forest, handle);
-        }
-        else if (mg_is_gc(root) && PyObject_GC_IsTracked(root) &&
-                 mg_forest_follow(forest, root) < 0) {
-            return -1;
-        }
-    }
-    return mg_forest_explore(forest);
+    mg_for_each_frame_root(visit, argument);
 }
 
 static int
-explore_from_handles(mg_forest *forest, const mg_vector *handles)
+reach_object(PyObject *object, void *argument)
 {
-    mg_forest_resume(forest);
-    for (size_t i = 0; i < handles->count; i++) {
-        mg_forest_reach(forest, MG_ITEMS(uint32_t, handles)[i]);
-    }
-    return mg_forest_explore(forest);
-}
-
-/* What was explored when the budget ended is searched all the same: its cycles
-   are cycles, though there may be more. */
-static int
-find_components(mg_forest *forest)
-{
-    return mg_keep_candidates(forest) < 0
-        ? -1 : mg_emit_components(forest->state, &forest->visits);
+    mg_exploration *x = argument;
+    mg_exploration_reach(x, mg_find(&x->state->map, object));
+    return 1;
 }
 
 static int
 close_reachable(mg_state *state)
 {
-    mg_forest forest;
-    int result = mg_forest_begin(&forest, state, 0);
+    mg_exploration x;
+    int result = mg_exploration_begin(&x, state);
     if (result == 0) {
-        result = explore_from_interpreter(&forest);
+        for_each_interpreter_root(reach_object, &x);
+        result = mg_explore(&x);
     }
-    mg_forest_end(&forest);
+    mg_exploration_end(&x);
     return result;
 }
 
+/* Garbage in what is open: all that is not held from elsewhere. */
 static int
-find_garbage(mg_state *state)
+search_garbage(mg_search *search)
 {
-    if (state->request->roots == NULL && close_reachable(state) < 0) {
+    return mg_judge_rest(search) < 0 ? -1 : mg_search_rest(search);
+}
+
+static int
+search_from_object(PyObject *object, void *argument)
+{
+    mg_search *search = argument;
+    const mg_map *map = &search->state->map;
+    uint32_t handle = mg_find(map, object);
+    if (mg_is_open(map, handle) &&
+        mg_search_from(search, mg_number_of(map, handle)) < 0) {
+        search->state->out_of_memory = 1;
+        return 0;
+    }
+    return 1;
+}
+
+static void
+mark_cut(mg_search *search, const mg_vector *objects)
+{
+    const mg_map *map = &search->state->map;
+    for (size_t i = 0; i < objects->count; i++) {
+        uint32_t handle = mg_find(map, MG_ITEMS(void *, objects)[i]);
+        if (mg_is_open(map, handle)) {
+            search->rows->rows[mg_number_of(map, handle)].link = MG_CUT;
+        }
+    }
+}
+
+/* All that given roots reach is open, and nothing else.  Of the whole heap,
+   what the interpreter does not lead to may be held by C code.  What was
+   recorded when the budget ended is searched all the same: its cycles are
+   cycles, though there may be more. */
+static int
+search_live(mg_search *search)
+{
+    mg_state *state = search->state;
+    if (state->request->roots != NULL) {
+        return mg_search_rest(search);
+    }
+    mark_cut(search, &state->cut_objects);
+    mark_cut(search, &state->cut_dicts.pointers);
+    for_each_interpreter_root(search_from_object, search);
+    if (state->out_of_memory) {
         return -1;
     }
-    return budget_is_spent(state) ? 0 : mg_judge_rest(state, NULL);
+    return budget_is_spent(state) ? 0 : mg_judge_rest(search);
 }
 
-/* What the interpreter does not lead to may be held by C code. */
 static int
-explore_what_is_held(mg_forest *forest)
+search_open(mg_state *state)
 {
-    mg_state *state = forest->state;
-    mg_vector held = {0};
-    int result = mg_judge_rest(state, &held);
-    /* What an object that was not looked at holds may still be garbage, so of
-       a partial map only what modules and frames reach is certainly live. */
-    if (result == 0 && state->answer->stopped == MG_RUNS) {
-        size_t edge_count = state->edge_count;
-        result = explore_from_handles(forest, &held);
-        state->edge_count = edge_count;
+    mg_rows rows;
+    mg_search search = {0};
+    int result = mg_rows_record(&rows, state);
+    int is_garbage = state->request->kind == MG_GARBAGE;
+    if (result == 0 && !(is_garbage && budget_is_spent(state))) {
+        result = mg_search_begin(&search, state, &rows);
+        if (result == 0) {
+            result = is_garbage ? search_garbage(&search) : search_live(&search);
+        }
     }
-    mg_vector_clear(&held, sizeof(uint32_t));
+    mg_search_end(&search);
+    mg_rows_clear(&rows);
     return result;
 }
 
 static int
-explore_live(mg_forest *forest)
+find_cycles(mg_state *state)
 {
-    if (forest->state->request->roots != NULL) {
-        return explore_from_request(forest);
+    if (state->request->kind == MG_GARBAGE && state->request->roots == NULL) {
+        if (close_reachable(state) < 0) {
+            return -1;
+        }
+        if (budget_is_spent(state)) {
+            return 0;
+        }
     }
-    if (explore_from_interpreter(forest) < 0) {
-        return -1;
-    }
-    return budget_is_spent(forest->state) ? 0 : explore_what_is_held(forest);
-}
-
-static int
-find_live(mg_state *state)
-{
-    mg_forest forest;
-    int result = mg_forest_begin(&forest, state, 1);
-    if (result == 0) {
-        result = explore_live(&forest);
-    }
-    if (result == 0) {
-        result = find_components(&forest);
-    }
-    mg_forest_end(&forest);
-    return result;
+    return search_open(state);
 }
 
 static int
@@ -172,12 +164,8 @@ run(mg_state *state)
     if (enumerated < 0) {
         return -1;
     }
-    if (!budget_is_spent(state)) {
-        int found = request->kind == MG_GARBAGE ? find_garbage(state)
-                                                : find_live(state);
-        if (found < 0) {
-            return -1;
-        }
+    if (!budget_is_spent(state) && find_cycles(state) < 0) {
+        return -1;
     }
     answer->cycle_count = answer->cycle_start.count - 1;
     /* What was found is described in full even when the budget is spent: a
@@ -193,6 +181,7 @@ mg_scan(const mg_request *request, mg_answer *answer)
     memset(answer, 0, sizeof(*answer));
     state.request = request;
     state.answer = answer;
+    state.thread_count = mg_thread_count();
     double started_seconds = request->clock_seconds();
     if (request->budget_seconds > 0) {
         state.deadline_seconds = started_seconds + request->budget_seconds;
@@ -205,6 +194,8 @@ mg_scan(const mg_request *request, mg_answer *answer)
     answer->edge_count = state.edge_count;
     mg_map_end(&state.map);
     mg_pointer_index_clear(&state.cut_dicts);
+    mg_vector_clear(&state.cut_objects, sizeof(void *));
+    mg_vector_clear(&state.foreign, sizeof(void *));
     answer->side_table_bytes = mg_memory.peak_bytes - before_bytes;
     answer->duration_seconds = request->clock_seconds() - started_seconds;
     if (result < 0) {

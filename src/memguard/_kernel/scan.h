@@ -10,11 +10,10 @@
  *
  * Passes (see docs/design.md, "The scan"):
  *   enumerate.c   which objects there are                          -> node map
- *   explore.c     what modules and frames reach is alive           -> forest
- *   order.c       near nodes one after another                     -> forest
- *   garbage.c     trial deletion over the rest: an exact verdict   -> rows
- *   candidates.c  which of the living may be part of a cycle       -> rows
+ *   explore.c     garbage: what modules and frames reach is closed -> node map
+ *   record.c      number the open nodes, record their references   -> rows
  *   components.c  strongly connected components of rows            -> members
+ *   garbage.c     trial deletion over what was not reached: exact  -> rows
  *   expansion.c   references of members and of what they hold      -> graph
  *   owned.c       sizes, references from outside, what is held     -> facts
  *   shapes.c      equal components together                        -> shapes
@@ -115,6 +114,9 @@ void mg_answer_clear(mg_answer *answer);
 void mg_hold(mg_holding *holding);
 void mg_let_go(mg_holding *holding);
 
+/* Any class that is written in Python, to know others by. */
+void mg_learn_from_class(PyTypeObject *type);
+
 /* Show the collector what instances of the type hold. */
 void mg_make_holder(PyTypeObject *type);
 
@@ -142,7 +144,11 @@ typedef struct mg_state {
     uintptr_t last_address;         /* of the object enumerated before */
 
     mg_pointer_index cut_dicts;     /* of modules */
-    PyTypeObject *plain_types[64];  /* some whose instances are nothing special */
+    mg_vector cut_objects;          /* void *: the others, of the whole heap */
+    uintptr_t kinds[64];            /* of some types: see mg_kind_of */
+    size_t thread_count;
+    mg_vector foreign;              /* void *: objects of MG_FOREIGN types, where
+                                       there are several threads */
     mg_vector references;           /* for the pass that runs: see there */
     mg_vector children;             /* PyObject *: see expansion.c */
 } mg_state;
@@ -156,12 +162,12 @@ int mg_enumerate_members(mg_state *state);
 void mg_open_members(mg_state *state);
 
 int mg_is_module(PyObject *object);
-int mg_find_out_plain(mg_state *state, PyTypeObject *type);
+int mg_find_out_kind(mg_state *state, PyTypeObject *type);
+int mg_traverses_anywhere(PyTypeObject *type);
 int mg_is_cut(mg_state *state, PyObject *object);
 int mg_note_module_dict(mg_state *state, PyObject *module);
 int mg_note_imported_modules(mg_state *state);
 
-int mg_judge_rest(mg_state *state, mg_vector *held);
 int mg_weigh_cycles(mg_state *state);
 
 /* Add to counts, a vector of mg_type_count in order of first appearance; types
@@ -170,22 +176,40 @@ int mg_count_type(mg_vector *counts, mg_pointer_index *types, PyTypeObject *type
 int mg_count_types(mg_vector *counts, PyObject *const *objects, size_t count);
 int mg_group_shapes(mg_state *state);
 
-/* Whether instances of a type are known to be neither modules nor classes nor
-   memguard's own.  Neighbours on the heap have few types, and asking a heap
-   type for its bases costs more than all else that is done for an object. */
-static inline PyTypeObject **
-mg_plain_slot(mg_state *state, PyTypeObject *type)
+/* Whether a reference from an instance to its class takes part in no cycle,
+   while classes may. */
+static inline int
+mg_own_types_are_cut(const mg_state *state)
+{
+    return state->request->kind == MG_LIVE &&
+           (state->request->cuts & (MG_CUT_INSTANCE_TYPES | MG_CUT_TYPES)) ==
+               MG_CUT_INSTANCE_TYPES;
+}
+
+/* Kinds of types, by what their instances are: */
+enum {
+    MG_PLAIN,       /* nothing special */
+    MG_FOREIGN,     /* the same, to be traversed on the thread with the GIL */
+    MG_SPECIAL,     /* classes or modules */
+    MG_OWN,         /* memguard's, which are no part of the heap */
+    MG_KIND_MASK = 3,
+};
+
+/* Neighbours on the heap have few types, and asking a heap type for its bases
+   costs more than all else that is done for an object. */
+static inline uintptr_t *
+mg_kind_slot(mg_state *state, PyTypeObject *type)
 {
     uintptr_t bits = (uintptr_t)type;
-    return &state->plain_types[(bits >> 4 ^ bits >> 10) & 63];
+    return &state->kinds[(bits >> 4 ^ bits >> 10) & 63];
 }
 
 static inline int
-mg_is_plain(mg_state *state, PyObject *object)
+mg_kind_of(mg_state *state, PyTypeObject *type)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    return MG_LIKELY(*mg_plain_slot(state, type) == type) ||
-           mg_find_out_plain(state, type);
+    uintptr_t difference = *mg_kind_slot(state, type) ^ (uintptr_t)type;
+    return MG_LIKELY(difference <= MG_KIND_MASK) ? (int)difference
+                                                 : mg_find_out_kind(state, type);
 }
 
 static inline void
