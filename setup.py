@@ -1,4 +1,4 @@
-"""Build of the native core; everything else is in pyproject.toml.
+"""Build of the native modules; everything else is in pyproject.toml.
 
 MEMGUARD_BUILD chooses how: "release" (default), "debug" (assertions, no
 optimisation) or "sanitize" (AddressSanitizer and UndefinedBehaviorSanitizer).
@@ -7,6 +7,7 @@ Flags are set here and never through CFLAGS, which would drop Python's own.
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -46,17 +47,26 @@ if build not in UNIX_FLAGS:
 flags = (WINDOWS_FLAGS if sys.platform == "win32" else UNIX_FLAGS)[build]
 macros = [("MG_BUILD_OPTIMISED", "1")] if build == "release" else []
 
-core = Extension(
-    "memguard._core",
-    sources=["src/memguard/_core.pyx", *sorted(str(path) for path in KERNEL.glob("*.c"))],
-    depends=sorted(str(path) for path in KERNEL.glob("*.h")),
-    include_dirs=["src/memguard"],
-    define_macros=macros,
-    extra_compile_args=flags,
-    extra_link_args=[] if sys.platform == "win32" else LINK_FLAGS[build],
-)
+
+def extension(name: str, kernel: Iterable[Path]) -> Extension:
+    """Describe one native module and the files of the kernel that are linked into it."""
+    return Extension(
+        f"memguard.{name}",
+        sources=[f"src/memguard/{name}.pyx", *sorted(str(path) for path in kernel)],
+        depends=sorted(str(path) for path in KERNEL.glob("*.h")),
+        include_dirs=["src/memguard"],
+        define_macros=macros,
+        extra_compile_args=flags,
+        extra_link_args=[] if sys.platform == "win32" else LINK_FLAGS[build],
+    )
+
+
+extensions = [
+    extension("_core", KERNEL.glob("*.c")),
+    extension("_names", (KERNEL / "names.c", KERNEL / "compat.c")),
+]
 
 setup(
-    ext_modules=cythonize([core], build_dir="build/cython", language_level=3),
+    ext_modules=cythonize(extensions, build_dir="build/cython", language_level=3),
     exclude_package_data={"memguard": ["*.c", "*.h", "*.pyx", "_kernel/*"]},
 )

@@ -8,7 +8,7 @@ import pytest
 
 import memguard
 from graphs import Vertex, self_loop
-from memguard import _core
+from memguard import _core, _names
 from process import run_fresh
 
 PATCH_TRAVERSE = """
@@ -216,7 +216,7 @@ class Number(int):
 def test_an_attribute_is_found_wherever_a_type_keeps_its_dict(make):
     """Slots of the name __dict__, variable sizes and negative ones are no obstacle."""
     owner = make()
-    assert _core.instance_dict(owner) in (None, {})
+    assert _names.instance_dict(owner) in (None, {})
     owner.me = owner
     with memguard.scan("live", roots=[owner]) as report:
         (cycle,) = report.cycles
@@ -224,7 +224,7 @@ def test_an_attribute_is_found_wherever_a_type_keeps_its_dict(make):
         assert cycle.shape.path.endswith(".me -> test_hostile_types." + type(owner).__name__)
     _ = owner.__dict__
     with memguard.scan("live", roots=[owner]) as report:
-        assert (report.cycle_count, _core.instance_dict(owner)) == (1, {"me": owner})
+        assert (report.cycle_count, _names.instance_dict(owner)) == (1, {"me": owner})
 
 
 class Slotted:

@@ -14,7 +14,7 @@ import pytest
 
 import memguard
 from graphs import Plain, Slotted, Vertex
-from memguard import _core
+from memguard import _core, _names
 from process import run_fresh
 from uses import CALLS
 
@@ -86,7 +86,7 @@ def measure(things, measured):
                     list(map(id, gc.get_objects())),
                     [sys.getrefcount(thing) for thing in things],
                     [weakref.getweakrefcount(thing) for thing in things],
-                    [_core.instance_dict(thing) is None for thing in things],
+                    [_names.instance_dict(thing) is None for thing in things],
                     [
                         [id(child) for child in gc.get_referents(thing)]
                         for thing in things

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 SOURCES = {".py", ".pyi", ".pyx", ".c", ".h", ".typed"}
-GENERATED = "src/memguard/_core.c"
+GENERATED = {"src/memguard/_core.c", "src/memguard/_names.c"}
 # What an earlier build left would be taken into the sdist, listed or not.
 LEFT_BEHIND = (".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "*.so", "*.pyd")
 NOT_IN_WHEEL = (".pyx", ".c", ".h", ".cpp")
@@ -49,7 +49,7 @@ def files_below(checkout: Path, *folders: str) -> set[str]:
         for folder in folders
         for path in (checkout / folder).rglob("*")
         if path.suffix in SOURCES
-    } - {GENERATED}
+    } - GENERATED
 
 
 def check_contents(checkout: Path, sdist: Path, wheel: Path) -> None:
@@ -60,7 +60,7 @@ def check_contents(checkout: Path, sdist: Path, wheel: Path) -> None:
     needed |= {"LICENSE", "README.md", "pyproject.toml", "setup.py"}
     if missing := needed - names:
         raise SystemExit(f"the sdist lacks {sorted(missing)}")
-    if GENERATED in names:
+    if GENERATED & names:
         raise SystemExit("the sdist carries generated C")
     names = set(zipfile.ZipFile(wheel).namelist())
     if extra := [name for name in names if name.endswith(NOT_IN_WHEEL)]:

@@ -1,10 +1,10 @@
-"""Call every function and method of the native module."""
+"""Call every function and method of the native modules."""
 
 import types
 
 from growth import print_growth
 
-from memguard import _core
+from memguard import _core, _names
 
 
 class Slotted:
@@ -30,14 +30,14 @@ next(generator)
 
 FUNCTIONS = {
     "scan_heap": lambda: _core.scan_heap("live", 0, (loop,), 0, 0.0, root_references=2),
-    "instance_dict": lambda: _core.instance_dict(plain),
-    "inline_attributes": lambda: _core.inline_attributes(plain),
-    "frame_variables": lambda: _core.frame_variables(generator),
-    "code_of": lambda: _core.code_of(generate) is _core.code_of(generator),
-    "function_defaults": lambda: _core.function_defaults(FUNCTIONS["with_defaults"]),
-    "index_of": lambda: _core.index_of(loop, loop),
-    "key_of": lambda: _core.key_of({"key": loop}, loop),
-    "member_refers": lambda: _core.member_refers(Slotted.field, slotted, loop),
+    "instance_dict": lambda: _names.instance_dict(plain),
+    "inline_attributes": lambda: _names.inline_attributes(plain),
+    "frame_variables": lambda: _names.frame_variables(generator),
+    "code_of": lambda: _names.code_of(generate) is _names.code_of(generator),
+    "function_defaults": lambda: _names.function_defaults(FUNCTIONS["with_defaults"]),
+    "index_of": lambda: _names.index_of(loop, loop),
+    "key_of": lambda: _names.key_of({"key": loop}, loop),
+    "member_refers": lambda: _names.member_refers(Slotted.field, slotted, loop),
     "build_info": _core.build_info,
     "_fail_allocation_at": lambda: _core._fail_allocation_at(0),
     "_native_bytes": _core._native_bytes,
@@ -69,7 +69,8 @@ def names_of(namespace):
 def check_that_all_are_called():
     found = {
         name
-        for name, value in vars(_core).items()
+        for module in (_core, _names)
+        for name, value in vars(module).items()
         if callable(value) and not isinstance(value, type) and not name.startswith("__")
     }
     assert found == FUNCTIONS.keys() - {"with_defaults"}, found ^ FUNCTIONS.keys()

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from memguard import _core
+from memguard import _names
 from memguard.heap.names import bases_of, namespace_of, short_name, type_name
 
 _Namer = Callable[[Any, object], str | None]
@@ -42,7 +42,7 @@ _FIELDS_BY_NAME: dict[str, tuple[str, ...]] = {
 def _dict_item(source: dict[Any, Any], target: object) -> str | None:
     # A key or a value of a dict is data of the program and never shown; its
     # type is. A dict that serves as a namespace is handled in `loops`.
-    found = _core.key_of(source, target)
+    found = _names.key_of(source, target)
     if found is None:
         return None
     (key,) = found
@@ -54,7 +54,7 @@ def _element(source: object, target: object) -> str | None:  # noqa: ARG001
 
 
 def _sequence_item(source: list[Any] | tuple[Any, ...], target: object) -> str | None:
-    index = _core.index_of(source, target)
+    index = _names.index_of(source, target)
     return None if index is None else f"[{index}]"
 
 
@@ -76,16 +76,16 @@ _CONTAINERS: tuple[tuple[type, _Namer], ...] = (
 
 
 def _namespace(source: object, target: object) -> str | None:
-    for name, value in _core.inline_attributes(source):
+    for name, value in _names.inline_attributes(source):
         if value is target:
             return f".{name}"
-    if target is not None and _core.instance_dict(source) is target:
+    if target is not None and _names.instance_dict(source) is target:
         return ".__dict__"
     return None
 
 
 def _variable(source: object, target: object) -> str | None:
-    for name, value in _core.frame_variables(source):
+    for name, value in _names.frame_variables(source):
         if value is target:
             return f".<local {name}>"
     return None
@@ -96,7 +96,7 @@ def _field(source: object, target: object) -> str | None:
     if type(source) is type(target) is types.FrameType:
         return ".f_back"
     if type(source) is types.FunctionType:
-        for name, value in _core.function_defaults(source):
+        for name, value in _names.function_defaults(source):
             if value is target:
                 return f".{name}"
     for cls in bases_of(type(source)):
@@ -106,7 +106,7 @@ def _field(source: object, target: object) -> str | None:
         fields = known or _FIELDS_BY_NAME.get(type_name(cls), ())
         for name, member in namespace_of(cls).items():
             if type(name) is str and (
-                _core.member_refers(member, source, target)
+                _names.member_refers(member, source, target)
                 or (name in fields and _reads(member, source, target))
             ):
                 return f".{name}"
@@ -174,7 +174,7 @@ def _find_name(source: object, target: object) -> str | None:
 
 def closure_variable(function: object, cell: object) -> str | None:
     """Name the closure variable that a cell of a function is."""
-    code = _core.code_of(function)
+    code = _names.code_of(function)
     if type(function) is not types.FunctionType or code is None:
         return None
     for name, own in zip(code.co_freevars, function.__closure__ or (), strict=False):

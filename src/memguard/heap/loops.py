@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from memguard import _core
+from memguard import _names
 from memguard._core import HeapGraph
 from memguard.heap.explain import closure_variable, name_reference
 from memguard.heap.names import (
@@ -100,7 +100,7 @@ def _owners(
 
 def _varies(cls: type, member: object) -> bool:
     """Tell whether members of one type differ in rank: classes, and what has code."""
-    return issubclass(cls, type) or _core.code_of(member) is not None
+    return issubclass(cls, type) or _names.code_of(member) is not None
 
 
 def _owner_rank(member: object) -> tuple[int, str]:
@@ -112,7 +112,7 @@ def _owner_rank(member: object) -> tuple[int, str]:
         return 0, name
     if issubclass(cls, type) and not made_by_library:
         return 1, type_name(cast("type", member))
-    if _core.code_of(member) is not None and not made_by_library:
+    if _names.code_of(member) is not None and not made_by_library:
         return 2, name
     return 4 if name.startswith("builtins.") else 3, name
 
@@ -137,7 +137,7 @@ def _display_name(member: object) -> str:
     if cls is types.FunctionType:
         qualname = types.FunctionType.__dict__["__qualname__"].__get__(member)
         return f"function {plain_text(qualname)}()"
-    code = _core.code_of(member)
+    code = _names.code_of(member)
     if code is not None:
         return f"{short_name(type_name(cls))} {plain_text(code.co_qualname)}()"
     if issubclass(cls, type):
@@ -161,7 +161,7 @@ def _label(loop: list[object], position: int, target: object) -> str:
 
 
 def _attribute_name(namespace: dict[object, object], target: object) -> str | None:
-    found = _core.key_of(namespace, target)
+    found = _names.key_of(namespace, target)
     return f"[.{found[0]}]" if found and type(found[0]) is str else None
 
 
@@ -212,7 +212,7 @@ def is_library_only(graph: HeapGraph, exemplar: int, counts: list[tuple[type, in
 
 def _is_library_made(member: object) -> bool:
     cls = type(member)
-    code = _core.code_of(member)
+    code = _names.code_of(member)
     if code is not None:
         return is_library_file(plain_text(code.co_filename))
     if issubclass(cls, type):

@@ -1,0 +1,105 @@
+# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, auto_pickle=False
+"""Names of references, read from the structs that hold them.
+
+Covers: attributes, slots, items, variables and code of one object. Nothing
+here runs code of the program, and nothing is made in it by looking.
+
+Does not cover: which references there are (``_core``), words
+(``memguard.heap``).
+"""
+
+from cpython.ref cimport PyObject
+
+
+cdef extern from "_kernel/compat.h":
+    void *mg_code_of(PyObject *object)
+
+
+cdef extern from "_kernel/names.h":
+    ctypedef int (*mg_name_visitor)(PyObject *name, PyObject *value, void *argument) except -1
+    PyObject *mg_instance_dict(PyObject *object)
+    int mg_for_each_inline_attribute(
+        PyObject *object, mg_name_visitor visit, void *argument
+    ) except -1
+    int mg_for_each_variable(
+        PyObject *object, mg_name_visitor visit, void *argument
+    ) except -1
+    Py_ssize_t mg_index_of(PyObject *sequence, PyObject *target)
+    PyObject *mg_key_of(PyObject *dict, PyObject *target)
+    bint mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
+
+
+cdef int _append_pair(PyObject *name, PyObject *value, void *pairs) except -1:
+    (<list> pairs).append((<object> name, <object> value))
+    return 0
+
+
+def instance_dict(obj):
+    """Give the attribute dict of an instance, or None while it has none.
+
+    Unlike ``obj.__dict__`` this neither makes the dict nor runs any code.
+    """
+    cdef PyObject *found = mg_instance_dict(<PyObject *> obj)
+    return None if found == NULL else <object> found
+
+
+def inline_attributes(obj):
+    """List (name, value) of the attributes that an instance keeps without a dict."""
+    pairs = []
+    mg_for_each_inline_attribute(<PyObject *> obj, _append_pair, <void *> pairs)
+    return pairs
+
+
+def frame_variables(obj):
+    """List (name, value) of a suspended generator's, coroutine's or frame's variables.
+
+    Empty while it runs, and for other objects.
+    """
+    pairs = []
+    mg_for_each_variable(<PyObject *> obj, _append_pair, <void *> pairs)
+    return pairs
+
+
+def code_of(obj):
+    """Give the code of a function, generator, coroutine or frame; None for others."""
+    cdef void *code = mg_code_of(<PyObject *> obj)
+    return None if code == NULL else <object> code
+
+
+cdef extern from "Python.h":
+    PyObject *PyFunction_GetDefaults(object function)
+    PyObject *PyFunction_GetKwDefaults(object function)
+
+
+def function_defaults(function):
+    """List (name, value) of the default arguments that a function has."""
+    fields = []
+    cdef PyObject *defaults = PyFunction_GetDefaults(function)
+    if defaults != NULL:
+        fields.append(("__defaults__", <object> defaults))
+    cdef PyObject *keyword_defaults = PyFunction_GetKwDefaults(function)
+    if keyword_defaults != NULL:
+        fields.append(("__kwdefaults__", <object> keyword_defaults))
+    return fields
+
+
+def index_of(sequence, target):
+    """Give the index at which a list or tuple holds *target*, or None.
+
+    Safe while it is half built, when iterating over it is not.
+    """
+    cdef Py_ssize_t index = mg_index_of(<PyObject *> sequence, <PyObject *> target)
+    return None if index < 0 else index
+
+
+def key_of(dict_, target):
+    """Give (key,) of the first entry of a dict that is *target*, value or key; None."""
+    cdef PyObject *key = mg_key_of(<PyObject *> dict_, <PyObject *> target)
+    return None if key == NULL else (<object> key,)
+
+
+def member_refers(descriptor, source, target):
+    """Tell whether the slot or C field of a member descriptor holds *target*."""
+    return mg_member_refers(
+        <PyObject *> descriptor, <PyObject *> source, <PyObject *> target
+    )
