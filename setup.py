@@ -63,10 +63,10 @@ def extension(name: str, kernel: Iterable[Path]) -> Extension:
 
 extensions = [
     extension("_core", KERNEL.glob("*.c")),
-    extension("_names", (KERNEL / "names.c", KERNEL / "compat.c")),
+    extension("_names", [KERNEL / name for name in ("labels.c", "names.c", "compat.c")]),
 ]
 
 setup(
     ext_modules=cythonize(extensions, build_dir="build/cython", language_level=3),
-    exclude_package_data={"memguard": ["*.c", "*.h", "*.pyx", "_kernel/*"]},
+    exclude_package_data={"memguard": ["*.c", "*.h", "*.pxd", "*.pyx", "_kernel/*"]},
 )

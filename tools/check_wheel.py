@@ -14,11 +14,11 @@ import venv
 import zipfile
 from pathlib import Path
 
-SOURCES = {".py", ".pyi", ".pyx", ".c", ".h", ".typed"}
+SOURCES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed"}
 GENERATED = {"src/memguard/_core.c", "src/memguard/_names.c"}
 # What an earlier build left would be taken into the sdist, listed or not.
 LEFT_BEHIND = (".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "*.so", "*.pyd")
-NOT_IN_WHEEL = (".pyx", ".c", ".h", ".cpp")
+NOT_IN_WHEEL = (".pyx", ".pxd", ".c", ".h", ".cpp")
 NEWEST_GLIBC = (2, 28)
 USE = """
 import pathlib, memguard

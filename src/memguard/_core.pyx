@@ -13,120 +13,9 @@ See also: ``docs/design.md``, "The scan".
 cimport cython
 from cpython.ref cimport PyObject, PyTypeObject, Py_INCREF
 from cpython.exc cimport PyErr_Occurred, PyErr_Clear
-from cpython cimport array
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from cpython.type cimport PyType_Check
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
-
-import array as _array
-
-
-cdef extern from "_kernel/memory.h":
-    struct mg_memory_account:
-        size_t current_bytes
-        long fail_at
-        long allocation_count
-    mg_memory_account mg_memory
-    ctypedef struct mg_vector:
-        void *items
-        size_t count
-    void mg_vector_clear(mg_vector *vector, size_t item_bytes)
-
-
-cdef extern from "_kernel/compat.h":
-    const bint MG_FREE_THREADED
-    const bint MG_FRAME_ROOTS
-    int mg_force_stack_dedupe
-    const char *mg_enumeration_name()
-    double mg_monotonic_seconds()
-
-
-cdef extern from "_kernel/threads.h":
-    size_t mg_forced_thread_count
-    size_t mg_thread_count()
-
-
-cdef extern from "_kernel/build.h":
-    const bint MG_OPTIMISED
-    const bint MG_SANITIZED
-    const bint MG_TRACED
-    const bint MG_ASSERTIONS
-    const char *MG_COMPILER
-
-
-cdef extern from "_kernel/scan.h":
-    const unsigned MG_CUT_MODULES
-    const unsigned MG_CUT_MODULE_DICTS
-    const unsigned MG_CUT_TYPES
-    const unsigned MG_CUT_INSTANCE_TYPES
-    const int MG_GARBAGE
-    const int MG_LIVE
-    const int MG_STOPPED_BY_OBJECTS
-    const int MG_STOPPED_BY_BUDGET
-
-    ctypedef struct mg_holding:
-        PyObject *owner
-        PyObject **objects
-        size_t count
-        mg_holding *next
-
-    ctypedef struct mg_request:
-        int kind
-        int describes
-        unsigned cuts
-        PyObject **roots
-        size_t root_count
-        size_t root_references
-        size_t max_objects
-        double budget_seconds
-        double (*clock_seconds)()
-        PyTypeObject *own_type
-        const mg_holding *keep
-
-    ctypedef struct mg_cycle:
-        uint64_t shallow_bytes
-        uint64_t retained_bytes
-        uint32_t retained_count
-        int64_t outside_references
-        uint32_t shape
-
-    ctypedef struct mg_shape:
-        uint32_t cycle_count
-        uint32_t exemplar
-        uint64_t object_count
-        uint64_t shallow_bytes
-        uint64_t retained_bytes
-
-    ctypedef struct mg_type_count:
-        PyTypeObject *type
-        size_t count
-
-    int mg_count_types(mg_vector *counts, PyObject **objects, size_t count)
-
-    ctypedef struct mg_answer:
-        int stopped
-        size_t object_count
-        size_t edge_count
-        size_t suspect_count
-        size_t unreachable_count
-        size_t side_table_bytes
-        double duration_seconds
-        mg_vector type_counts
-        mg_vector members
-        mg_vector cycle_start
-        mg_vector edge_start
-        mg_vector edge_target
-        mg_cycle *cycles
-        size_t cycle_count
-        mg_shape *shapes
-        size_t shape_count
-
-    int mg_scan(const mg_request *request, mg_answer *answer)
-    int mg_describe(const mg_request *request, mg_answer *answer)
-    void mg_answer_clear(mg_answer *answer)
-    void mg_hold(mg_holding *holding)
-    void mg_let_go(mg_holding *holding)
-    void mg_make_holder(PyTypeObject *type)
-    void mg_learn_from_class(PyTypeObject *type)
 
 
 CUT_MODULES = MG_CUT_MODULES
@@ -135,7 +24,11 @@ CUT_TYPES = MG_CUT_TYPES
 CUT_INSTANCE_TYPES = MG_CUT_INSTANCE_TYPES
 
 
-cdef array.array _uint32_template = _array.array("I")
+cdef _step_label(const mg_step *step):
+    text = mg_label_text(&step.label)
+    return f"[{text}]" if step.in_namespace and text is not None else text
+
+
 cdef double _clock_step_seconds = 0.0
 cdef double _stepped_clock_seconds = 0.0
 
@@ -297,6 +190,14 @@ cdef class HeapGraph:
     cdef uint32_t _first(self, size_t cycle) noexcept:
         return (<uint32_t *> self._answer.cycle_start.items)[cycle]
 
+    cdef object _member(self, size_t cycle, uint32_t position):
+        return <object> (<PyObject **> self._answer.members.items)[
+            self._first(cycle) + position
+        ]
+
+    cdef uint32_t _size(self, size_t cycle) noexcept:
+        return self._first(cycle + 1) - self._first(cycle)
+
     def cycle_facts(self, size_t cycle):
         self._checked_cycle(cycle)
         self._describe()
@@ -385,9 +286,7 @@ cdef class HeapGraph:
         self._require_held()
         if position >= self._first(cycle + 1) - self._first(cycle):
             raise IndexError(f"member {position} of cycle {cycle}")
-        return <object> (<PyObject **> self._answer.members.items)[
-            self._first(cycle) + position
-        ]
+        return self._member(cycle, position)
 
     def cycle_edges(self, size_t cycle):
         self._checked_cycle(cycle)
@@ -403,49 +302,71 @@ cdef class HeapGraph:
                 edges.append((p - first, target[e] - first))
         return edges
 
-    def shortest_loop(self, size_t cycle, uint32_t start):
-        """Find a shortest way from one member back to itself.
+    def find_loop(self, size_t cycle, starts, size_t most):
+        """Find the loop that stands for a cycle, the same in every process.
+
+        Args:
+            cycle: Its number.
+            starts: Positions of members where it may begin; or a class, for
+                all members of exactly that type.
+            most: References that are wanted, those into the dict of an
+                instance or class not counted.
 
         Returns:
-            Positions in the order of the references, beginning with *start*;
-            a self-loop is [start].
-
-        Cost:
-            O(members + references of the cycle).
+            The objects in order, one for each reference and the target of the
+            last; a label for each reference, None where the kernel knows no
+            name; and how many references were left out. All empty when the
+            members no longer refer to each other.
         """
+        cdef mg_vector positions
+        cdef mg_vector steps
+        cdef mg_step *step
+        cdef size_t i
+        cdef uint32_t start
+        cdef size_t hidden = 0
+        cdef size_t shown = 0
+        cdef int result
         self._checked_cycle(cycle)
         self._describe()
-        cdef uint32_t first = self._first(cycle)
-        cdef uint32_t size = self._first(cycle + 1) - first
-        cdef uint64_t *edge_start = <uint64_t *> self._answer.edge_start.items
-        cdef uint32_t *target = <uint32_t *> self._answer.edge_target.items
-        cdef uint32_t head = 0
-        cdef uint32_t tail = 1
-        cdef uint32_t node, child
-        cdef uint64_t e
-        if start >= size:
-            raise IndexError(f"member {start} of {size}")
-        cdef array.array queue = array.clone(_uint32_template, size, False)
-        cdef array.array parent = array.clone(_uint32_template, size, False)
-        memset(parent.data.as_voidptr, 0xFF, size * sizeof(uint32_t))
-        queue.data.as_uints[0] = start
-        while head < tail:
-            node = queue.data.as_uints[head]
-            head += 1
-            for e in range(edge_start[first + node], edge_start[first + node + 1]):
-                child = target[e] - first
-                if child == start:
-                    loop = [node]
-                    while node != start:
-                        node = parent.data.as_uints[node]
-                        loop.append(node)
-                    loop.reverse()
-                    return loop
-                if parent.data.as_uints[child] == 0xFFFFFFFF:
-                    parent.data.as_uints[child] = node
-                    queue.data.as_uints[tail] = child
-                    tail += 1
-        return []
+        objects = []
+        labels = []
+        memset(&positions, 0, sizeof(positions))
+        memset(&steps, 0, sizeof(steps))
+        try:
+            if not PyType_Check(starts):
+                for start in starts:
+                    if start >= self._size(cycle):
+                        raise IndexError(f"member {start} of {self._size(cycle)}")
+                    if mg_push_u32(&positions, start) < 0:
+                        raise MemoryError("no memory for where loops may begin")
+            # From here on texts that labels borrow must stay: no container is made.
+            self._require_held()
+            result = mg_find_loop(
+                &self._answer,
+                cycle,
+                <PyTypeObject *> starts if PyType_Check(starts) else NULL,
+                <uint32_t *> positions.items,
+                positions.count,
+                &steps,
+            )
+            if result < 0:
+                raise MemoryError("no memory to find the loop of a cycle")
+            for i in range(steps.count):
+                step = &(<mg_step *> steps.items)[i]
+                if shown == most and not step.in_namespace:
+                    hidden += 1
+                elif hidden == 0:
+                    shown += not step.in_namespace
+                    objects.append(self._member(cycle, step.position))
+                    labels.append(_step_label(step))
+            if steps.count > 0:
+                step = <mg_step *> steps.items
+                i = len(labels)
+                objects.append(self._member(cycle, step[i % steps.count].position))
+            return objects, labels, hidden
+        finally:
+            mg_vector_clear(&positions, sizeof(uint32_t))
+            mg_vector_clear(&steps, sizeof(mg_step))
 
     def shape_facts(self, size_t shape):
         cdef mg_shape *facts = self._checked_shape(shape)

@@ -8,7 +8,8 @@ Does not cover: which references there are (``_core``), words
 (``memguard.heap``).
 """
 
-from cpython.ref cimport PyObject
+from cpython.ref cimport PyObject, PyTypeObject
+from cpython.type cimport PyType_Check
 
 
 cdef extern from "_kernel/compat.h":
@@ -26,7 +27,17 @@ cdef extern from "_kernel/names.h":
     ) except -1
     Py_ssize_t mg_index_of(PyObject *sequence, PyObject *target)
     PyObject *mg_key_of(PyObject *dict, PyObject *target)
-    bint mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
+
+
+cdef extern from "_kernel/labels.h":
+    ctypedef struct mg_label:
+        pass
+
+    mg_label mg_label_of(PyObject *source, PyObject *target)
+    object mg_label_text(const mg_label *label)
+    object mg_referents(PyObject *object)
+    object mg_type_name(PyTypeObject *type)
+    object mg_type_module(PyTypeObject *type)
 
 
 cdef int _append_pair(PyObject *name, PyObject *value, void *pairs) except -1:
@@ -60,27 +71,18 @@ def frame_variables(obj):
     return pairs
 
 
+def referents_of(obj):
+    """List what an object refers to, in the order in which its type reports it.
+
+    Like ``gc.get_referents``, which tells audit hooks that it is called.
+    """
+    return mg_referents(<PyObject *> obj)
+
+
 def code_of(obj):
     """Give the code of a function, generator, coroutine or frame; None for others."""
     cdef void *code = mg_code_of(<PyObject *> obj)
     return None if code == NULL else <object> code
-
-
-cdef extern from "Python.h":
-    PyObject *PyFunction_GetDefaults(object function)
-    PyObject *PyFunction_GetKwDefaults(object function)
-
-
-def function_defaults(function):
-    """List (name, value) of the default arguments that a function has."""
-    fields = []
-    cdef PyObject *defaults = PyFunction_GetDefaults(function)
-    if defaults != NULL:
-        fields.append(("__defaults__", <object> defaults))
-    cdef PyObject *keyword_defaults = PyFunction_GetKwDefaults(function)
-    if keyword_defaults != NULL:
-        fields.append(("__kwdefaults__", <object> keyword_defaults))
-    return fields
 
 
 def index_of(sequence, target):
@@ -98,8 +100,27 @@ def key_of(dict_, target):
     return None if key == NULL else (<object> key,)
 
 
-def member_refers(descriptor, source, target):
-    """Tell whether the slot or C field of a member descriptor holds *target*."""
-    return mg_member_refers(
-        <PyObject *> descriptor, <PyObject *> source, <PyObject *> target
-    )
+def label_of(source, target):
+    """Name the reference from one object to another; None if no struct tells.
+
+    ``.name`` for an attribute, slot or C field, ``.<local name>`` for a
+    variable of a frame that does not run and ``.<stack 0>`` for a value that
+    an expression there waits with, ``[0]`` for an index, ``[str]`` for an
+    entry of a dict by the type of its key, ``{element}`` for a set.
+    """
+    cdef mg_label label = mg_label_of(<PyObject *> source, <PyObject *> target)
+    return mg_label_text(&label)
+
+
+def type_name(cls):
+    """Give "module.QualName" of a class; "?" for a module that it does not tell."""
+    if not PyType_Check(cls):
+        raise TypeError("a name can be given to a class only")
+    return mg_type_name(<PyTypeObject *> cls)
+
+
+def type_module(cls):
+    """Give the module in which a class says it was made; "?" if it does not."""
+    if not PyType_Check(cls):
+        raise TypeError("a module can be told of a class only")
+    return mg_type_module(<PyTypeObject *> cls)

@@ -34,17 +34,20 @@ FUNCTIONS = {
     "inline_attributes": lambda: _names.inline_attributes(plain),
     "frame_variables": lambda: _names.frame_variables(generator),
     "code_of": lambda: _names.code_of(generate) is _names.code_of(generator),
-    "function_defaults": lambda: _names.function_defaults(FUNCTIONS["with_defaults"]),
     "index_of": lambda: _names.index_of(loop, loop),
     "key_of": lambda: _names.key_of({"key": loop}, loop),
-    "member_refers": lambda: _names.member_refers(Slotted.field, slotted, loop),
+    "label_of": lambda: [
+        _names.label_of(source, target) for source, target in ((slotted, loop), (1, loop))
+    ],
+    "referents_of": lambda: _names.referents_of(loop),
+    "type_name": lambda: [_names.type_name(cls) for cls in (Plain, list)],
+    "type_module": lambda: [_names.type_module(cls) for cls in (Plain, list)],
     "build_info": _core.build_info,
     "_fail_allocation_at": lambda: _core._fail_allocation_at(0),
     "_native_bytes": _core._native_bytes,
     "_force_stackref_dedupe": lambda: _core._force_stackref_dedupe(False),
     "_force_threads": lambda: _core._force_threads(0),
     "_step_clock": lambda: _core._step_clock(0.0),
-    "with_defaults": lambda first=loop, *, second=plain: (first, second),
 }
 METHODS = {
     "take_unreachable_types": (),
@@ -55,7 +58,7 @@ METHODS = {
     "members_of_type": (0, list, 1),
     "member": (0, 0),
     "cycle_edges": (0,),
-    "shortest_loop": (0, 0),
+    "find_loop": (0, [0], 24),
     "shape_facts": (0,),
     "shape_cycles": (0,),
     "release": (),
@@ -73,7 +76,7 @@ def check_that_all_are_called():
         for name, value in vars(module).items()
         if callable(value) and not isinstance(value, type) and not name.startswith("__")
     }
-    assert found == FUNCTIONS.keys() - {"with_defaults"}, found ^ FUNCTIONS.keys()
+    assert found == FUNCTIONS.keys(), found ^ FUNCTIONS.keys()
     attributes = names_of(vars(_core.HeapGraph))
     fields = {
         name

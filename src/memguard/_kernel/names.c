@@ -5,8 +5,6 @@
 #endif
 #include "names.h"
 
-#include "structmember.h"
-
 #include "internal/pycore_dict.h"
 #include "internal/pycore_object.h"
 #if MG_FRAME_VARIABLES
@@ -146,20 +144,6 @@ mg_key_of(PyObject *dict, PyObject *target)
     return NULL;
 }
 
-int
-mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target)
-{
-    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
-        return 0;
-    }
-    PyMemberDescrObject *member = (PyMemberDescrObject *)descriptor;
-    const PyMemberDef *field = member->d_member;
-    /* A class may well have the slot of another among its attributes. */
-    return PyObject_TypeCheck(source, member->d_common.d_type) &&
-           (field->type == T_OBJECT || field->type == T_OBJECT_EX) &&
-           *(PyObject **)((char *)source + field->offset) == target;
-}
-
 #if MG_FRAME_VARIABLES
 
 #if PY_VERSION_HEX >= 0x030e0000
@@ -229,7 +213,85 @@ mg_for_each_variable(PyObject *object, mg_name_visitor visit, void *argument)
     return 0;
 }
 
+#if PY_VERSION_HEX >= 0x030e0000
+#define STACK_END(frame) ((frame)->stackpointer - (frame)->localsplus)
 #else
+#define STACK_END(frame) ((Py_ssize_t)(frame)->stacktop)
+#endif
+
+Py_ssize_t
+mg_stack_index_of(PyObject *object, PyObject *target)
+{
+    _PyInterpreterFrame *frame = frame_of(object);
+    if (frame == NULL || CODE_OF(frame) == NULL || !PyCode_Check(CODE_OF(frame))) {
+        return -1;
+    }
+    Py_ssize_t first = ((PyCodeObject *)CODE_OF(frame))->co_nlocalsplus;
+    for (Py_ssize_t i = first; i < STACK_END(frame); i++) {
+        if (VARIABLE(frame, i) == target) {
+            return i - first;
+        }
+    }
+    return -1;
+}
+
+#if PY_VERSION_HEX >= 0x030e0000
+#define FUNCTION_OF(frame) referred((frame)->f_funcobj)
+#elif PY_VERSION_HEX >= 0x030c0000
+#define FUNCTION_OF(frame) ((frame)->f_funcobj)
+#else
+#define FUNCTION_OF(frame) ((PyObject *)(frame)->f_func)
+#endif
+
+const char *
+mg_frame_field(PyObject *object, PyObject *target)
+{
+    _PyInterpreterFrame *frame = frame_of(object);
+    if (PyFrame_Check(object)) {
+        if (target == (PyObject *)((PyFrameObject *)object)->f_trace) {
+            return "f_trace";
+        }
+        if (target == (PyObject *)((PyFrameObject *)object)->f_back) {
+            return "f_back";
+        }
+    }
+    else {
+        PyGenObject *generator = (PyGenObject *)object;
+        if (target == generator->gi_exc_state.exc_value) {
+            return "<exception being handled>";
+        }
+        if (target == generator->gi_origin_or_finalizer) {
+            return PyCoro_CheckExact(object) ? "cr_origin" : "<finalizer>";
+        }
+        if (frame != NULL && target == (PyObject *)frame->frame_obj) {
+            return PyCoro_CheckExact(object) ? "cr_frame"
+                : PyGen_Check(object) ? "gi_frame" : "ag_frame";
+        }
+    }
+    if (frame == NULL) {
+        return NULL;
+    }
+    return target == frame->f_locals ? "f_locals"
+        : target == FUNCTION_OF(frame) ? "<function>" : NULL;
+}
+
+#else
+
+Py_ssize_t
+mg_stack_index_of(PyObject *object, PyObject *target)
+{
+    (void)object;
+    (void)target;
+    return -1;
+}
+
+const char *
+mg_frame_field(PyObject *object, PyObject *target)
+{
+    (void)object;
+    (void)target;
+    return NULL;
+}
 
 int
 mg_for_each_variable(PyObject *object, mg_name_visitor visit, void *argument)

@@ -25,15 +25,19 @@ int mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
 int mg_for_each_variable(PyObject *object, mg_name_visitor visit,
                          void *argument);
 
+/* The value at which place of the evaluation stack of a frame that does not run;
+   -1: none. */
+Py_ssize_t mg_stack_index_of(PyObject *object, PyObject *target);
+
+/* The field of a generator, coroutine, asynchronous generator or frame that
+   holds `target`; NULL: none. */
+const char *mg_frame_field(PyObject *object, PyObject *target);
+
 /* Where a list or tuple, which may be half built, holds an object; -1: nowhere. */
 Py_ssize_t mg_index_of(PyObject *sequence, PyObject *target);
 
 /* The key of the first entry of a dict whose value is `target`, or which is
    itself `target`; NULL: none.  Borrowed. */
 PyObject *mg_key_of(PyObject *dict, PyObject *target);
-
-/* Whether the slot or C field that a member descriptor stands for holds
-   `target` in `source`. */
-int mg_member_refers(PyObject *descriptor, PyObject *source, PyObject *target);
 
 #endif

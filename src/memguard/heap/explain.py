@@ -4,58 +4,151 @@ Covers: one reference from one object to another, both alive.
 Does not cover: which references there are (the native scanner), nor whole
 paths (``loops``).
 
-Nothing here runs code of the program or leaves a trace in it: structs are read
-natively, slots and fields through C descriptors, containers through the
-methods of the built-in class itself, and comparison is by identity.
+Nothing here runs code of the program or leaves a trace in it: what has a
+public struct is read natively (``_names``), other fields through the C
+descriptors and methods of the built-in class itself, comparison is by identity.
 """
 
 import types
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
+from itertools import pairwise
 from typing import Any
 
 from memguard import _names
-from memguard.heap.names import bases_of, namespace_of, short_name, type_name
+from memguard.heap.names import bases_of, namespace_of, plain_text, short_name, type_name
 
 _Namer = Callable[[Any, object], str | None]
 
-# Fields of C types that are plain reads. The other computed attributes of
-# those types make objects when they are read, so they are not in this list.
-_FIELDS: dict[type, tuple[str, ...]] = {
-    types.CellType: ("cell_contents",),
-    types.BuiltinFunctionType: ("__self__",),
-    BaseException: ("__traceback__", "__context__", "__cause__", "args"),
-    types.TracebackType: ("tb_next",),
-    types.GeneratorType: ("gi_yieldfrom",),
-    types.CoroutineType: ("cr_await",),
-    types.AsyncGeneratorType: ("ag_await",),
-    type: ("__bases__", "__mro__"),
+# Fields of C types that are plain reads, through descriptors; other computed
+# attributes of those types make objects when they are read. By name, since
+# their modules need not be imported.
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "_asyncio.Future": ("_exception", "_result", "_loop", "_source_traceback"),
+    "_asyncio.Task": ("_coro", "_fut_waiter"),
+    "_contextvars.Token": ("var", "old_value"),
+    "builtins.async_generator": ("ag_await",),
+    "builtins.coroutine": ("cr_await",),
+    "builtins.generator": ("gi_yieldfrom",),
+    "_asyncio.TaskStepMethWrapper": ("__self__",),
 }
 
-# The same for types that live in modules which need not be imported.
-_FIELDS_BY_NAME: dict[str, tuple[str, ...]] = {
-    "_asyncio.Future": ("_exception", "_loop", "_result"),
-    "_asyncio.Task": ("_coro", "_fut_waiter", "_exception", "_loop", "_result"),
+# References of C types that are known by their order alone: names for them in
+# the order in which the type reports them, its own class left out.
+_ORDERED: dict[str, tuple[str, ...]] = {
+    "_asyncio.FutureIter": ("<future>",),
+    "_operator.itemgetter": ("<item>",),
+    "builtins.mappingproxy": ("<mapping>",),
+    "builtins.callable_iterator": ("<callable>", "<sentinel>"),
+    "builtins.coroutine_wrapper": ("<coroutine>",),
+    "builtins.dict_items": ("mapping",),
+    "builtins.dict_keys": ("mapping",),
+    "builtins.dict_values": ("mapping",),
+    "builtins.enumerate": ("<iterator>", "<result>"),
+    "builtins.filter": ("<iterator>", "<function>"),
+    "builtins.map": ("<iterators>", "<function>"),
+    "builtins.zip": ("<iterators>", "<result>"),
+    "itertools.chain": ("<iterator>", "<iterators>"),
 }
+_ITERATORS = (
+    "_collections._deque_iterator",
+    "builtins.dict_itemiterator",
+    "builtins.dict_keyiterator",
+    "builtins.dict_reverseitemiterator",
+    "builtins.dict_reversekeyiterator",
+    "builtins.dict_reversevalueiterator",
+    "builtins.dict_valueiterator",
+    "builtins.iterator",
+    "builtins.list_iterator",
+    "builtins.list_reverseiterator",
+    "builtins.reversed",
+    "builtins.set_iterator",
+    "builtins.tuple_iterator",
+    "itertools.accumulate",
+    "itertools.cycle",
+    "itertools.groupby",
+    "itertools.islice",
+    "itertools.repeat",
+)
+
+# The table of a Context: nodes of a tree, which are no types that one can name.
+_CONTEXT_NODES = ("hamt", "hamt_bitmap_node", "hamt_array_node", "hamt_collision_node")
+CONTEXT_NODES = tuple(f"builtins.{name}" for name in _CONTEXT_NODES)
 
 
-def _dict_item(source: dict[Any, Any], target: object) -> str | None:
-    # A key or a value of a dict is data of the program and never shown; its
-    # type is. A dict that serves as a namespace is handled in `loops`.
-    found = _names.key_of(source, target)
-    if found is None:
+def name_reference(source: object, target: object) -> str:
+    """Name the reference from one object to another.
+
+    Returns:
+        ``.name`` for an attribute, slot or C field, ``.<local name>`` for a
+        variable of a suspended frame, ``[0]`` for an index, ``[str]`` for a
+        dict entry by the type of its key, ``{element}`` for a set;
+        ``.<reference 2 of T>`` where a C type does not tell more than the
+        order in which it reports what it refers to, counted from 0.
+    """
+    return refine_label(source, target, _names.label_of(source, target))
+
+
+def refine_label(source: object, target: object, label: str | None) -> str:
+    """Give the name of a reference, of which the native label is known."""
+    if label is None or label.startswith(".<stack "):
+        try:
+            return _find_name(source, target) or label or _position(source, target)
+        except RuntimeError:
+            # Another thread changed a deque or a class that was being looked
+            # through: a name less, but no reason to fail.
+            return label or _position(source, target)
+    return label
+
+
+def _find_name(source: object, target: object) -> str | None:
+    for cls in bases_of(type(source)):
+        # Only a class of a metaclass has a hash of its own, and none of those
+        # is in the tables.
+        if type(cls) is not type:
+            continue
+        name = type_name(cls)
+        namer = _NAMERS.get(name)
+        found = namer(source, target) if namer else None
+        found = found or _field(cls, _FIELDS.get(name, ()), source, target)
+        if found is not None:
+            return found
+    return None
+
+
+def _field(cls: type, fields: tuple[str, ...], source: object, target: object) -> str | None:
+    for name in fields:
+        descriptor = namespace_of(cls).get(name)
+        # A class can give itself any name, so what is found may be a property.
+        if type(descriptor) is types.GetSetDescriptorType and _reads(descriptor, source, target):
+            return f".{name}"
+    return None
+
+
+def _reads(descriptor: Any, source: object, target: object) -> bool:
+    try:
+        return descriptor.__get__(source, type(source)) is target
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return False  # a field without a value, or of another class
+
+
+def _referents(source: object) -> list[object]:
+    """List what a C type reports, but for the class and the dict of the object."""
+    own = (type(source), _names.instance_dict(source))
+    return [item for item in _names.referents_of(source) if not any(item is one for one in own)]
+
+
+def _ordered(*names: str) -> _Namer:
+    def name(source: object, target: object) -> str | None:
+        referents = _referents(source)
+        # What is missing is at the end: results that are kept for the next time.
+        for item, field in zip(referents, names, strict=False):
+            if item is target:
+                return f".{field}"
         return None
-    (key,) = found
-    return "[key]" if key is target else f"[{short_name(type_name(type(key)))}]"
 
-
-def _element(source: object, target: object) -> str | None:  # noqa: ARG001
-    return "{element}"
-
-
-def _sequence_item(source: list[Any] | tuple[Any, ...], target: object) -> str | None:
-    index = _names.index_of(source, target)
-    return None if index is None else f"[{index}]"
+    return name
 
 
 def _deque_item(source: deque[Any], target: object) -> str | None:
@@ -65,119 +158,130 @@ def _deque_item(source: deque[Any], target: object) -> str | None:
     return None
 
 
-_CONTAINERS: tuple[tuple[type, _Namer], ...] = (
-    (dict, _dict_item),
-    (list, _sequence_item),
-    (tuple, _sequence_item),
-    (set, _element),
-    (frozenset, _element),
-    (deque, _deque_item),
-)
+def _cached(source: object, target: object) -> str | None:
+    """Name what an ``lru_cache`` keeps: arguments and results of calls, and the function.
+
+    It reports arguments, result and the class of the link for each call, then
+    its table and the function.
+    """
+    referents = _referents(source)
+    while len(referents) > 2 and _is_link_class(referents[2]):
+        if referents[0] is target:
+            return ".<cached arguments>"
+        if referents[1] is target:
+            return ".<cached result>"
+        del referents[:3]
+    return next(
+        (
+            name
+            for item, name in zip(referents, (".<calls>", ".__wrapped__"), strict=False)
+            if item is target
+        ),
+        None,
+    )
 
 
-def _namespace(source: object, target: object) -> str | None:
-    for name, value in _names.inline_attributes(source):
-        if value is target:
-            return f".{name}"
-    if target is not None and _names.instance_dict(source) is target:
-        return ".__dict__"
-    return None
+def _is_link_class(thing: object) -> bool:
+    return type(thing) is type and type_name(thing) == "functools._lru_list_elem"
 
 
-def _variable(source: object, target: object) -> str | None:
-    for name, value in _names.frame_variables(source):
-        if value is target:
-            return f".<local {name}>"
-    return None
+def _future_part(source: object, target: object) -> str | None:
+    """Name a callback of a future or task, and what it keeps beside its attributes."""
+    read = _asyncio_field(source, "_callbacks")
+    for index, (callback, context) in enumerate(read or ()):
+        if callback is target:
+            return f".<callback {index}>"
+        if context is target:
+            return f".<context of callback {index}>"
+    if type(target) is types.TracebackType:
+        return ".<traceback of _exception>"
+    return ".<context>" if _is_a(target, "_contextvars.Context") else None
 
 
-def _field(source: object, target: object) -> str | None:
-    """Look through slots and C fields, which plain descriptors read."""
-    if type(source) is type(target) is types.FrameType:
-        return ".f_back"
-    if type(source) is types.FunctionType:
-        for name, value in _names.function_defaults(source):
-            if value is target:
-                return f".{name}"
+def _asyncio_field(source: object, name: str) -> Any:
     for cls in bases_of(type(source)):
-        # Only a class of a metaclass has a hash of its own, and none of those
-        # is in the table.
-        known = _FIELDS.get(cls, ()) if type(cls) is type else ()
-        fields = known or _FIELDS_BY_NAME.get(type_name(cls), ())
-        for name, member in namespace_of(cls).items():
-            if type(name) is str and (
-                _names.member_refers(member, source, target)
-                or (name in fields and _reads(member, source, target))
-            ):
-                return f".{name}"
+        if type(cls) is type and type_name(cls) == "_asyncio.Future":
+            descriptor = namespace_of(cls).get(name)
+            if type(descriptor) is types.GetSetDescriptorType:
+                return descriptor.__get__(source, cls)
     return None
 
 
-def _reads(descriptor: Any, source: object, target: object) -> bool:
-    # A class can give itself any name, so what is found may be a property.
-    if type(descriptor) is not types.GetSetDescriptorType:
-        return False
-    try:
-        return descriptor.__get__(source, type(source)) is target
-    except (AttributeError, TypeError, ValueError, RuntimeError):
-        return False  # a field without a value, or of another class
+def _is_a(thing: object, name: str) -> bool:
+    return type_name(type(thing)) == name
 
 
-def _class_part(source: object, target: object) -> str | None:
-    if not _is_instance(source, type):
-        return ".__class__" if target is type(source) else None
-    assert isinstance(source, type)
-    for name, value in namespace_of(source).items():
-        if value is target and type(name) is str:
-            return f".{name}"
-    if type(target) is dict:
-        return ".__dict__"
-    return None
+def _token_part(source: object, target: object) -> str | None:  # noqa: ARG001
+    return ".<context>" if _is_a(target, "_contextvars.Context") else None
 
 
-def _is_instance(source: object, cls: type) -> bool:
-    # For a class whose own class is `type`, this runs no code: neither a
-    # __subclasscheck__, nor the equality that `in` would ask a metaclass for.
-    return issubclass(type(source), cls)
+def _variables(source: object, target: object) -> str | None:  # noqa: ARG001
+    return ".<variables>" if type_name(type(target)) in CONTEXT_NODES else None
 
 
-def name_reference(source: object, target: object) -> str:
-    """Name the reference from one object to another.
+def _context_entry(source: object, target: object) -> str | None:
+    """Name an entry of a context by its variable, which is reported after each value."""
+    referents = _referents(source)
+    for item, variable in pairwise(referents):
+        if item is target and type(variable) is ContextVar:
+            return f"[{plain_text(variable.name)}]"
+    return _variables(source, target)
+
+
+def _position(source: object, target: object) -> str:
+    cls = short_name(type_name(type(source)))
+    for position, item in enumerate(_referents(source)):
+        if item is target:
+            return f".<reference {position} of {cls}>"
+    return f".<reference of {cls}>"
+
+
+_NAMERS: dict[str, _Namer] = {
+    "collections.deque": _deque_item,
+    "functools._lru_cache_wrapper": _cached,
+    "_asyncio.Future": _future_part,
+    "_contextvars.Context": _variables,
+    "_contextvars.Token": _token_part,
+    **dict.fromkeys(CONTEXT_NODES, _context_entry),
+    **{name: _ordered(*names) for name, names in _ORDERED.items()},
+    **{name: _ordered("<iterated>") for name in _ITERATORS},
+}
+
+
+def part_of_function(function: object, way: str, part: object, target: object) -> str | None:
+    """Name what a part of a function, or of a partial, holds, as its author would.
+
+    Args:
+        function: The function, or the ``functools.partial``.
+        way: The label of *part* in it.
+        part: Its closure, its defaults, its globals or its keywords.
+        target: What is looked for in it.
 
     Returns:
-        ``.name`` for an attribute, slot or C field, ``.<local name>`` for a
-        variable of a suspended frame, ``[0]`` for an index, ``[str]`` for a
-        dict entry by the type of its key, ``{element}`` for a set; ``.<field
-        of T>`` where a C type keeps it in a place without a name.
+        A label such as "[variable]"; None if *way* says nothing more.
     """
-    try:
-        found = _find_name(source, target)
-    except RuntimeError:
-        # Another thread changed a deque or a class that was being looked
-        # through: a name less, but no reason to fail.
-        found = None
-    return found or f".<field of {short_name(type_name(type(source)))}>"
-
-
-def _find_name(source: object, target: object) -> str | None:
-    for cls, namer in _CONTAINERS:
-        if _is_instance(source, cls):
-            found = namer(source, target)
-            if found is not None:
-                return found
-    for look in (_namespace, _variable, _field, _class_part):
-        found = look(source, target)
-        if found is not None:
-            return found
-    return None
-
-
-def closure_variable(function: object, cell: object) -> str | None:
-    """Name the closure variable that a cell of a function is."""
-    code = _names.code_of(function)
-    if type(function) is not types.FunctionType or code is None:
+    if way in (".__kwdefaults__", ".keywords", ".__globals__"):
+        found = _names.key_of(part, target)
+        text = found[0] if found is not None else None
+        if not issubclass(type(text), str):
+            return None
+        return f"[{plain_text(text)}]"  # type: ignore[arg-type]
+    if type(function) is not types.FunctionType or type(part) is not tuple:
         return None
-    for name, own in zip(code.co_freevars, function.__closure__ or (), strict=False):
-        if own is cell:
-            return name
-    return None
+    code = _names.code_of(function)
+    if code is None:
+        return None
+    if way == ".__closure__":
+        names = code.co_freevars
+    elif way == ".__defaults__":
+        names = code.co_varnames[: code.co_argcount][-len(part) :]
+    else:
+        return None
+    return next(
+        (
+            f"[{plain_text(name)}]"
+            for name, item in zip(names, part, strict=False)
+            if item is target
+        ),
+        None,
+    )

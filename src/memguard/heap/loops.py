@@ -1,19 +1,20 @@
 """The loop that stands for a shape of cycles.
 
-Covers: where it starts, how each step reads, and what of it is folded.
-Does not cover: naming one reference (``explain``), finding the shortest loop
-(the native scanner).
+Covers: where it starts, how each step reads, what of it is folded, its key.
+Does not cover: naming one reference (``explain``), finding the loop (the
+native scanner).
 """
 
 import itertools
-import types
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from types import FunctionType
+from typing import NamedTuple, cast
 
 from memguard import _names
 from memguard._core import HeapGraph
-from memguard.heap.explain import closure_variable, name_reference
+from memguard.heap.explain import CONTEXT_NODES, part_of_function, refine_label
 from memguard.heap.names import (
     is_library_file,
     is_library_module,
@@ -24,11 +25,13 @@ from memguard.heap.names import (
 )
 
 LONGEST_NAMED_LOOP = 24
-"""References of a loop that are named; the others are counted [count]."""
+"""References of a loop that are named, those into a ``__dict__`` not counted; the
+others are counted only [count]."""
 
-_OWNERS_TRIED = 8
-_MEMBERS_RANKED = 64
-_MEMBERS_WALKED = 100_000
+_MEMBERS_RANKED = 1_000
+_FUNCTION_NAME = FunctionType.__dict__["__qualname__"].__get__
+_POSITION = re.compile(r"(?<=[\[ ])\d+(?=[\]>])")
+_NAMES_OF_PARTS = (".__closure__", ".__defaults__", ".__kwdefaults__", ".keywords", ".__globals__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,148 +50,82 @@ class Edge:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """References from an object back to it, and the line that says them."""
+class Loop(NamedTuple):
+    """References from an object back to it, in words: it holds none of the objects.
 
-    text: str
-    edges: tuple[Edge, ...]
-
-
-def best_loop(
-    graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]], *, named: bool
-) -> Loop:
-    """Choose where to start, the same in every process.
-
-    Members lie in memory in any order, so each equally good start is tried
-    and the first in the order of length and text is taken.
+    Attributes:
+        types: "module.QualName" of each object, and of the target of the last
+            reference.
+        names: The objects as people call them.
+        labels: One for each reference; empty texts without names.
+        single_tuples: Places of tuples that hold one thing.
+        hidden_count: References that are not named, for there are too many.
     """
-    owners = _owners(graph, exemplar, counts)
-    size = sum(count for _, count in counts)
-    tried = owners[: max(1, min(_OWNERS_TRIED, _MEMBERS_WALKED // size))]
-    loops = []
-    for position, _ in tried:
-        loop = graph.shortest_loop(exemplar, position)
-        if loop:
-            # One more than is named: the last reference needs its target.
-            shown = [graph.member(exemplar, step) for step in loop[: LONGEST_NAMED_LOOP + 1]]
-            loops.append(_describe(shown, len(loop), named=named))
-    if not loops:
-        # Described late, and the program has taken the cycle apart meanwhile.
-        return Loop(f"{_display_name(owners[0][1])} (broken since the scan)", ())
-    return min(loops, key=lambda loop: (len(loop.edges), loop.text))
 
+    types: list[str]
+    names: list[str]
+    labels: list[str]
+    single_tuples: frozenset[int]
+    hidden_count: int
 
-def _owners(
-    graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]
-) -> list[tuple[int, object]]:
-    """Give position and object of the members that a person would call the owner."""
-    best: tuple[int, str] | None = None
-    owners: list[tuple[int, object]] = []
-    for cls, _ in counts:
-        members = graph.members_of_type(exemplar, cls, _MEMBERS_RANKED)
-        for position, member in members if _varies(cls, members[0][1]) else members[:1]:
-            rank = _owner_rank(member)
-            if best is None or rank < best:
-                best, owners = rank, []
-            if rank == best:
-                owners.append((position, member))
-        if rank == best and not _varies(cls, members[0][1]):
-            owners.extend(members[1:])
-    return owners
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """The references one by one."""
+        return tuple(map(Edge, self.types, self.labels, self.types[1:]))
 
+    @property
+    def path(self) -> str:
+        """The loop as a line, steps that say nothing folded."""
+        return self._line([*_each_once(self._folded())])
 
-def _varies(cls: type, member: object) -> bool:
-    """Tell whether members of one type differ in rank: classes, and what has code."""
-    return issubclass(cls, type) or _names.code_of(member) is not None
+    @property
+    def verbose_path(self) -> str:
+        """The loop as a line, with every step."""
+        steps = [name + label for name, label in zip(self.names, self.labels, strict=False)]
+        return self._line(steps)
 
+    @property
+    def canonical_text(self) -> str:
+        """What is the same for the same leak: no position in a list, no length of a chain."""
+        steps = (_POSITION.sub("", step) for step in self._folded())
+        return " -> ".join(step for step, _ in itertools.groupby(steps))
 
-def _owner_rank(member: object) -> tuple[int, str]:
-    """Order members by how likely a person would call them the owner."""
-    cls = type(member)
-    name = type_name(cls)
-    made_by_library = _is_library_made(member)
-    if not is_library_module(module_of(cls)):
-        return 0, name
-    if issubclass(cls, type) and not made_by_library:
-        return 1, type_name(cast("type", member))
-    if _names.code_of(member) is not None and not made_by_library:
-        return 2, name
-    return 4 if name.startswith("builtins.") else 3, name
+    def _line(self, steps: list[str]) -> str:
+        if not self.labels:
+            return f"{self.names[0]} (broken since the scan)"
+        if self.hidden_count:
+            steps.append(f"({self.hidden_count} more)")
+        return " -> ".join([*steps, self.names[0]])
 
+    def _folded(self) -> list[str]:
+        """List the steps, each folded into the one before that says nothing by itself.
 
-def _describe(loop: list[object], length: int, *, named: bool) -> Loop:
-    shown = loop[:LONGEST_NAMED_LOOP]
-    targets = (loop[1:] + loop[:1])[:LONGEST_NAMED_LOOP]
-    edges = tuple(
-        Edge(
-            type_name(type(source)),
-            _label(loop, position, target) if named else "",
-            type_name(type(target)),
-        )
-        for position, (source, target) in enumerate(zip(shown, targets, strict=True))
-    )
-    return Loop(_text(edges, [_display_name(source) for source in shown], length), edges)
+        Folded: the dict of an instance, the parts of a function or partial,
+        cells, tuples of one, and the tables of a ``contextvars.Context``.
+        """
+        steps: list[str] = []
+        before = ""
+        for place, (kind, label) in enumerate(zip(self.types, self.labels, strict=False)):
+            if steps and (folded := self._joined(steps[-1], before, place, kind, label)):
+                steps[-1] = folded
+            else:
+                steps.append(self.names[place] + label)
+            before = label
+        return steps
 
-
-def _display_name(member: object) -> str:
-    """Name an object for people: by its type, classes and what has code by their own name."""
-    cls = type(member)
-    if cls is types.FunctionType:
-        qualname = types.FunctionType.__dict__["__qualname__"].__get__(member)
-        return f"function {plain_text(qualname)}()"
-    code = _names.code_of(member)
-    if code is not None:
-        return f"{short_name(type_name(cls))} {plain_text(code.co_qualname)}()"
-    if issubclass(cls, type):
-        return f"class {short_name(type_name(cast('type', member)))}"
-    return short_name(type_name(cls))
-
-
-def _label(loop: list[object], position: int, target: object) -> str:
-    source = loop[position]
-    if type(source) is tuple:
-        variable = closure_variable(loop[position - 1], target)
-        if variable is not None:
-            return f"[{variable}]"
-    if type(source) is dict:
-        # The dict of an instance, a class or a function is a namespace: its
-        # keys are attribute names.
-        before = name_reference(loop[position - 1], source)
-        if before == ".__dict__":
-            return _attribute_name(source, target) or name_reference(source, target)
-    return name_reference(source, target)
-
-
-def _attribute_name(namespace: dict[object, object], target: object) -> str | None:
-    found = _names.key_of(namespace, target)
-    return f"[.{found[0]}]" if found and type(found[0]) is str else None
-
-
-def _text(edges: tuple[Edge, ...], names: list[str], length: int) -> str:
-    """Write a loop as a line, folding steps that say nothing.
-
-    Folded: an instance's dict, the tuple and cell between a function and its
-    closure variable, and three or more equal steps in a row.
-    """
-    steps: list[str] = []
-    after_closure = False
-    for edge, name in zip(edges, names, strict=True):
-        label = edge.label
-        if steps and edge.source == "builtins.dict" and label.startswith("[."):
-            steps[-1] = steps[-1].removesuffix(".__dict__") + label[1:-1]
-            continue
-        if after_closure and not label[1:2].isdigit():
-            steps[-1] = steps[-1].removesuffix(".__closure__") + f".<closure {label[1:-1]}>"
-            after_closure = False
-            continue
-        if steps and edge.source == "builtins.cell" and steps[-1].endswith(">"):
-            continue
-        steps.append(name + label)
-        after_closure = label == ".__closure__"
-    if length > len(edges):
-        steps.append(f"({length - len(edges)} more)")
-    return " -> ".join([*_each_once(steps), names[0]])
+    def _joined(self, step: str, before: str, place: int, kind: str, label: str) -> str | None:
+        if kind == "builtins.dict" and label.startswith("[."):
+            return step.removesuffix(".__dict__") + label[1:-1]
+        if before == ".__closure__" and not label[1:2].isdigit() and label:
+            return f"{step.removesuffix(before)}.<closure {label[1:-1]}>"
+        if kind == "builtins.cell" and label:
+            return step
+        if kind in CONTEXT_NODES:
+            return step.removesuffix(".<variables>") + label
+        if before == ".__globals__" and label.startswith("["):
+            return f"{step.removesuffix(before)}.<global {label[1:-1]}>"
+        named_part = before in _NAMES_OF_PARTS and not label[1:2].isdigit()
+        return step + label if label and (named_part or place in self.single_tuples) else None
 
 
 def _each_once(steps: list[str]) -> Iterator[str]:
@@ -197,13 +134,111 @@ def _each_once(steps: list[str]) -> Iterator[str]:
         yield from same if len(same) < 3 else [f"{step} ({len(same)} times)"]
 
 
+def find_loop(
+    graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]], *, named: bool
+) -> Loop:
+    """Choose the loop, the same in every process, and put it into words."""
+    owners = _owners(graph, exemplar, counts)
+    objects, labels, hidden_count = graph.find_loop(exemplar, owners, LONGEST_NAMED_LOOP)
+    if not labels:
+        # Described late, and the program has taken the cycle apart meanwhile.
+        return Loop([], [_owner_name(graph, exemplar, owners)], [], frozenset(), 0)
+    types = [type_name(type(member)) for member in objects]
+    names = [_display_name(member, name) for member, name in zip(objects, types, strict=True)]
+    single_tuples = [
+        place
+        for place, member in enumerate(objects)
+        if type(member) is tuple and tuple.__len__(member) == 1
+    ]
+    texts = _named(objects, labels) if named else [""] * len(labels)
+    return Loop(types, names, texts, frozenset(single_tuples), hidden_count)
+
+
+def _owner_name(graph: HeapGraph, exemplar: int, owners: type | list[int]) -> str:
+    if type(owners) is not list:
+        return short_name(type_name(cast("type", owners)))
+    member = graph.member(exemplar, owners[0])
+    return _display_name(member, type_name(type(member)))
+
+
+def _named(objects: list[object], labels: Sequence[str | None]) -> list[str]:
+    texts: list[str] = []
+    for place, label in enumerate(labels):
+        source, target = objects[place], objects[place + 1]
+        way = texts[-1] if texts else ""
+        text = None
+        if way in _NAMES_OF_PARTS:
+            text = part_of_function(objects[place - 1], way, source, target)
+        texts.append(text or refine_label(source, target, label))
+    return texts
+
+
+def _owners(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> type | list[int]:
+    """Choose the members that a person would call the owner: a class, or positions."""
+    classes: list[type] = []
+    best = ""
+    for cls, _ in counts:
+        if not is_library_module(module_of(cls)):
+            name = type_name(cls)
+            if not classes or name < best:
+                best, classes = name, [cls]
+            elif name == best:
+                classes.append(cls)
+    if len(classes) == 1:
+        return classes[0]
+    if classes:
+        return [
+            position
+            for cls in classes
+            for position, _ in graph.members_of_type(exemplar, cls, _MEMBERS_RANKED)
+        ]
+    return _library_owners(graph, exemplar, counts)
+
+
+def _library_owners(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> list[int]:
+    best: tuple[int, str] | None = None
+    owners: list[int] = []
+    for cls, _ in counts:
+        for position, member in graph.members_of_type(exemplar, cls, _MEMBERS_RANKED):
+            rank = _rank(member)
+            if best is None or rank < best:
+                best, owners = rank, []
+            if rank == best:
+                owners.append(position)
+    return owners
+
+
+def _rank(member: object) -> tuple[int, str]:
+    """Order members of library types by how likely a person would call them the owner."""
+    cls = type(member)
+    is_class = issubclass(cls, type)
+    if (is_class or _names.code_of(member) is not None) and not _is_library_made(member):
+        return 1 if is_class else 2, _display_name(member, type_name(cls))
+    name = type_name(cls)
+    return 4 if name.startswith("builtins.") else 3, name
+
+
+def _display_name(member: object, name: str) -> str:
+    """Name an object for people: by its type, classes and what has code by their own name."""
+    code = _names.code_of(member)
+    if code is not None:
+        kind = short_name(name)
+        if kind == "function":
+            qualname = _FUNCTION_NAME(member)
+            return f"function {plain_text(qualname)}()"
+        return f"{kind} {plain_text(code.co_qualname)}()"
+    if issubclass(type(member), type):
+        return f"class {short_name(type_name(cast('type', member)))}"
+    return short_name(name)
+
+
 def is_library_only(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> bool:
     """Tell whether no class and no code of the program takes part."""
     if not all(is_library_module(module_of(cls)) for cls, _ in counts):
         return False
     for cls, count in counts:
         members = graph.members_of_type(exemplar, cls, 1)
-        if _varies(cls, members[0][1]):
+        if issubclass(cls, type) or _names.code_of(members[0][1]) is not None:
             members = graph.members_of_type(exemplar, cls, count)
         if not all(_is_library_made(member) for _, member in members):
             return False

@@ -1,10 +1,10 @@
 """Names of types, without asking them.
 
 A metaclass can answer ``cls.__name__`` or ``cls.__module__`` with any code.
-Here both are read through the descriptors of ``type`` itself, which look at
-the type's own struct and dict and nowhere else.
+Here both are read from the type's own struct and dict and from nowhere else.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-_QUALNAME = type.__dict__["__qualname__"].__get__
-_MODULE = type.__dict__["__module__"].__get__
+from memguard import _names
+
 _MRO = type.__dict__["__mro__"].__get__
 _DICT = type.__dict__["__dict__"].__get__
 
@@ -33,17 +33,13 @@ def bases_of(cls: type) -> tuple[type, ...]:
 
 
 def module_of(cls: type) -> str:
-    """Give the module in which a class says it was made; "?" if it lies."""
-    try:
-        module = _MODULE(cls)
-    except AttributeError:
-        return "?"
-    return module if type(module) is str else "?"
+    """Give the module in which a class says it was made; "?" if it does not."""
+    return _names.type_module(cls)
 
 
 def type_name(cls: type) -> str:
     """Give "module.QualName" of a class, "builtins.list" included."""
-    return f"{module_of(cls)}.{plain_text(_QUALNAME(cls))}"
+    return _names.type_name(cls)
 
 
 def plain_text(text: str) -> str:
@@ -56,6 +52,7 @@ def short_name(name: str) -> str:
     return name.removeprefix("builtins.")
 
 
+@functools.lru_cache(maxsize=1024)
 def is_library_module(module: str) -> bool:
     """Tell whether a module belongs to the standard library or to memguard."""
     top = module.partition(".")[0]
@@ -73,10 +70,9 @@ def is_library_file(path: str) -> bool:
     return path.startswith((_LIBRARY_FOLDER, _OWN_FOLDER))
 
 
-def count_by_name(counts: Iterable[tuple[type, int]]) -> dict[str, int]:
+def count_by_name(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Give counts by type name, most first, then by name."""
     merged: dict[str, int] = {}
-    for cls, count in counts:
-        name = type_name(cls)
+    for name, count in counts:
         merged[name] = merged.get(name, 0) + count
     return dict(sorted(merged.items(), key=lambda item: (-item[1], item[0])))

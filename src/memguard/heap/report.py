@@ -16,7 +16,7 @@ from memguard._core import HeapGraph
 from memguard.errors import ReportReleasedError
 from memguard.heap.cuts import Cut
 from memguard.heap.names import bases_of, count_by_name, type_name
-from memguard.heap.shapes import Cycle, Shape, cycle_of, shape_of
+from memguard.heap.shapes import Cycle, Shape, Sketch, cycle_of, shape_of, sketch_of
 
 SHAPES_NAMED_AT_ONCE = 64
 """Shapes whose references are named within the scan; others when looked at [count]."""
@@ -67,6 +67,7 @@ class ScanReport:
         self._graphs = graphs
         self._explain = explain
         self._is_new = is_new
+        self._sketches: list[Sketch] | None = None
         self._shapes: tuple[Shape, ...] | None = None
         self._cycles: tuple[Cycle, ...] | None = None
         self.complete = all(graph.complete for graph in graphs)
@@ -79,11 +80,11 @@ class ScanReport:
         self.unreachable_count = graphs[0].unreachable_count
         unreachable_types = [graph.take_unreachable_types() for graph in graphs]
         self.unreachable_types: Mapping[str, int] = MappingProxyType(
-            count_by_name(unreachable_types[0])
+            count_by_name((type_name(cls), count) for cls, count in unreachable_types[0])
         )
         self._keeps_type = keeps_type
         if explain and sum(graph.shape_count for graph in graphs) <= SHAPES_NAMED_AT_ONCE:
-            self._shapes = self._describe_shapes()
+            self._sketches = self._sketch_shapes()
 
     def _selected(self) -> list[tuple[HeapGraph, int]]:
         """Choose shapes by type; all cycles of a shape have the same types."""
@@ -95,10 +96,14 @@ class ScanReport:
             if keeps_type is None or keeps_type(graph.cycle_types(graph.shape_facts(number)[4]))
         ]
 
+    def _sketch_shapes(self) -> list[Sketch]:
+        return [sketch_of(graph, number, named=self._explain) for graph, number in self._selected()]
+
     def _describe_shapes(self) -> tuple[Shape, ...]:
-        shapes = [
-            shape_of(graph, number, named=self._explain) for graph, number in self._selected()
-        ]
+        if self._sketches is None:
+            self._require_held()
+            self._sketches = self._sketch_shapes()
+        shapes = list(map(shape_of, self._sketches))
         if self._is_new is not None:
             shapes = self._only_new(shapes)
         return tuple(sorted(shapes, key=lambda shape: (-shape.object_count, shape.path)))
@@ -116,7 +121,6 @@ class ScanReport:
     def shapes(self) -> tuple[Shape, ...]:
         """Kinds of cycles, those with most objects first."""
         if self._shapes is None:
-            self._require_held()
             self._shapes = self._describe_shapes()
         return self._shapes
 
@@ -169,8 +173,8 @@ class ScanReport:
 
     def release(self) -> None:
         """Drop the references to what was found; may be called again."""
-        if self._explain and self._shapes is None and not self._is_released():
-            self._shapes = self._describe_shapes()
+        if self._explain and self._sketches is None and not self._is_released():
+            self._sketches = self._sketch_shapes()
         for graph in self._graphs:
             graph.release()
 

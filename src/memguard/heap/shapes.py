@@ -5,12 +5,14 @@ Does not cover: the loop that stands for a shape (``loops``), finding cycles
 (the native scanner).
 """
 
+from _blake2 import blake2b
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from memguard._core import HeapGraph
-from memguard.heap.loops import Edge, best_loop, is_library_only
-from memguard.heap.names import count_by_name
+from memguard.heap.loops import Edge, Loop, find_loop, is_library_only
+from memguard.heap.names import count_by_name, type_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,12 @@ class Shape:
 
     Attributes:
         path: The loop as one line, from the object that a person would call
-            the owner back to it.
+            the owner back to it; steps that say nothing are folded.
+        verbose_path: The same with every step.
+        key: Tells this kind of cycle from others, the same in every process
+            and on every version of Python: 12 hexadecimal digits of the path
+            without positions in lists and lengths of chains. Shapes that
+            differ only in those have the same.
         edges: The same, reference by reference; the first
             `loops.LONGEST_NAMED_LOOP` of a longer one.
         type_names: Types of one cycle, "module.QualName", most first.
@@ -59,6 +66,8 @@ class Shape:
     """
 
     path: str
+    verbose_path: str
+    key: str
     edges: tuple[Edge, ...]
     type_names: Mapping[str, int]
     cycle_count: int
@@ -109,20 +118,52 @@ def cycle_of(graph: HeapGraph, index: int, shape: Shape) -> Cycle:
     )
 
 
-def shape_of(graph: HeapGraph, number: int, *, named: bool) -> Shape:
-    """Describe one shape, with the references of its exemplar named or not."""
-    cycle_count, object_count, shallow_bytes, retained_bytes, exemplar = graph.shape_facts(number)
+class Sketch(NamedTuple):
+    """What is told of a shape, noted within the scan; `shape_of` puts it into words."""
+
+    loop: Loop
+    facts: tuple[int, int, int, int, int]
+    type_names: list[tuple[str, int]]
+    is_library_only: bool
+    graph: HeapGraph
+    number: int
+
+
+def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
+    """Note all of one shape that can change, the names of its references if wanted."""
+    facts = graph.shape_facts(number)
+    exemplar = facts[4]
     counts = graph.cycle_types(exemplar)
-    loop = best_loop(graph, exemplar, counts, named=named)
+    return Sketch(
+        find_loop(graph, exemplar, counts, named=named),
+        facts,
+        [(type_name(cls), count) for cls, count in counts],
+        is_library_only(graph, exemplar, counts),
+        graph,
+        number,
+    )
+
+
+def shape_of(sketch: Sketch) -> Shape:
+    """Describe one shape."""
+    cycle_count, object_count, shallow_bytes, retained_bytes, _ = sketch.facts
+    loop = sketch.loop
     return Shape(
-        path=loop.text,
+        path=loop.path,
+        verbose_path=loop.verbose_path,
+        key=_key(loop),
         edges=loop.edges,
-        type_names=count_by_name(counts),
+        type_names=count_by_name(sketch.type_names),
         cycle_count=cycle_count,
         object_count=object_count,
         shallow_bytes=shallow_bytes,
         retained_bytes=retained_bytes,
-        is_library_only=is_library_only(graph, exemplar, counts),
-        graph=graph,
-        number=number,
+        is_library_only=sketch.is_library_only,
+        graph=sketch.graph,
+        number=sketch.number,
     )
+
+
+def _key(loop: Loop) -> str:
+    text = loop.canonical_text or loop.path
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

@@ -1,0 +1,138 @@
+# cython: language_level=3
+"""What the kernel declares, for ``_core.pyx``.
+
+Not the C of the kernel: only what is called from Cython, which finds this file
+by its name.
+"""
+
+from cpython.ref cimport PyObject, PyTypeObject
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+
+cdef extern from "_kernel/memory.h":
+    struct mg_memory_account:
+        size_t current_bytes
+        long fail_at
+        long allocation_count
+    mg_memory_account mg_memory
+    ctypedef struct mg_vector:
+        void *items
+        size_t count
+    int mg_push_u32(mg_vector *vector, uint32_t item)
+    void mg_vector_clear(mg_vector *vector, size_t item_bytes)
+
+
+cdef extern from "_kernel/compat.h":
+    const bint MG_FREE_THREADED
+    const bint MG_FRAME_ROOTS
+    int mg_force_stack_dedupe
+    const char *mg_enumeration_name()
+    double mg_monotonic_seconds()
+
+
+cdef extern from "_kernel/threads.h":
+    size_t mg_forced_thread_count
+
+
+cdef extern from "_kernel/build.h":
+    const bint MG_OPTIMISED
+    const bint MG_SANITIZED
+    const bint MG_TRACED
+    const bint MG_ASSERTIONS
+    const char *MG_COMPILER
+
+
+cdef extern from "_kernel/scan.h":
+    const unsigned MG_CUT_MODULES
+    const unsigned MG_CUT_MODULE_DICTS
+    const unsigned MG_CUT_TYPES
+    const unsigned MG_CUT_INSTANCE_TYPES
+    const int MG_GARBAGE
+    const int MG_LIVE
+    const int MG_STOPPED_BY_OBJECTS
+    const int MG_STOPPED_BY_BUDGET
+
+    ctypedef struct mg_holding:
+        PyObject *owner
+        PyObject **objects
+        size_t count
+        mg_holding *next
+
+    ctypedef struct mg_request:
+        int kind
+        int describes
+        unsigned cuts
+        PyObject **roots
+        size_t root_count
+        size_t root_references
+        size_t max_objects
+        double budget_seconds
+        double (*clock_seconds)()
+        PyTypeObject *own_type
+        const mg_holding *keep
+
+    ctypedef struct mg_cycle:
+        uint64_t shallow_bytes
+        uint64_t retained_bytes
+        uint32_t retained_count
+        int64_t outside_references
+        uint32_t shape
+
+    ctypedef struct mg_shape:
+        uint32_t cycle_count
+        uint32_t exemplar
+        uint64_t object_count
+        uint64_t shallow_bytes
+        uint64_t retained_bytes
+
+    ctypedef struct mg_type_count:
+        PyTypeObject *type
+        size_t count
+
+    int mg_count_types(mg_vector *counts, PyObject **objects, size_t count)
+
+    ctypedef struct mg_answer:
+        int stopped
+        size_t object_count
+        size_t edge_count
+        size_t suspect_count
+        size_t unreachable_count
+        size_t side_table_bytes
+        double duration_seconds
+        mg_vector type_counts
+        mg_vector members
+        mg_vector cycle_start
+        mg_vector edge_start
+        mg_vector edge_target
+        mg_cycle *cycles
+        size_t cycle_count
+        mg_shape *shapes
+        size_t shape_count
+
+    int mg_scan(const mg_request *request, mg_answer *answer)
+    int mg_describe(const mg_request *request, mg_answer *answer)
+    void mg_answer_clear(mg_answer *answer)
+    void mg_hold(mg_holding *holding)
+    void mg_let_go(mg_holding *holding)
+    void mg_make_holder(PyTypeObject *type)
+    void mg_learn_from_class(PyTypeObject *type)
+
+
+cdef extern from "_kernel/loops.h":
+    ctypedef struct mg_label:
+        pass
+
+    ctypedef struct mg_step:
+        uint32_t position
+        bint in_namespace
+        mg_label label
+
+    int mg_find_loop(
+        const mg_answer *answer,
+        size_t cycle,
+        PyTypeObject *type,
+        const uint32_t *starts,
+        size_t start_count,
+        mg_vector *steps,
+    )
+    object mg_label_text(const mg_label *label)
