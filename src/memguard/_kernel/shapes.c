@@ -2,17 +2,21 @@
  *
  * The signature of a cycle is invariant under renaming its members: colour
  * refinement (Weisfeiler-Leman) over the references inside, up to ROUNDS
- * rounds.  Colours start from the types, and of classes and of what has code
- * from their names.  Cycles with the same signature have the same size, the
- * same types and, up to that refinement, the same structure; the attributes
- * that tie them together are not looked at.
+ * rounds, fewer once a round tells no more members apart.  Colours start from
+ * the types, of classes and of what has code from their names, and of what has
+ * attributes or variables from the names of those that refer to members: two
+ * attributes of one class are two leaks.  Cycles with the same signature have
+ * the same size, the same types and, up to that refinement, the same structure.
  */
+#include "labels.h"
 #include "scan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define ROUNDS 12
+#define MOST_COUNTED 4096       /* members whose colours are told apart */
+#define MOST_ENTRIES 64         /* of a dict that is looked through for names */
 
 static uint64_t
 mix(uint64_t value)
@@ -27,6 +31,8 @@ typedef struct {
     const uint32_t *edge_target;
     uint64_t *colour;           /* by place in the cycle */
     uint64_t *next;
+    uint64_t *seen;             /* a table of colours, see count_colours */
+    size_t seen_capacity;
 } painter;
 
 static void
@@ -80,15 +86,107 @@ first_colour(PyObject *member)
     return colour;
 }
 
+static int
+has_names(PyObject *member)
+{
+    PyTypeObject *type = Py_TYPE(member);
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+        ? !PyType_Check(member)
+        : PyFrame_Check(member) || PyGen_Check(member) || PyCoro_CheckExact(member) ||
+              PyAsyncGen_CheckExact(member) || PyExceptionInstance_Check(member);
+}
+
+static uint64_t
+mix_label(const mg_label *label)
+{
+    if (label->kind != MG_ATTRIBUTE && label->kind != MG_VARIABLE) {
+        return 0;
+    }
+    uint64_t colour = mix(label->kind);
+    if (label->text != NULL) {
+        return mix_text(colour, label->text);
+    }
+    for (const char *c = label->field; *c != 0; c++) {
+        colour = (colour ^ (unsigned char)*c) * 0x100000001b3u;
+    }
+    return mix(colour);
+}
+
+static int
+is_small_dict(PyObject *object)
+{
+    return PyDict_CheckExact(object) &&
+           ((PyDictObject *)object)->ma_used <= MOST_ENTRIES;
+}
+
+/* The attributes and variables of a member that refer to members. */
+static uint64_t
+names_in(const painter *p, uint32_t first, uint32_t place)
+{
+    PyObject *member = (PyObject *)p->members[first + place];
+    uint64_t colour = 0;
+    for (uint64_t e = p->edge_start[first + place];
+         e < p->edge_start[first + place + 1]; e++) {
+        uint32_t target = p->edge_target[e];
+        PyObject *object = (PyObject *)p->members[target];
+        if (!mg_is_namespace_of(member, object)) {
+            mg_label label = mg_label_of(member, object);
+            colour += mix_label(&label);
+            continue;
+        }
+        for (uint64_t d = p->edge_start[target];
+             d < p->edge_start[target + 1] && is_small_dict(object); d++) {
+            mg_label label = mg_label_in_namespace(
+                object, (PyObject *)p->members[p->edge_target[d]]);
+            colour += mix_label(&label);
+        }
+    }
+    return colour;
+}
+
+/* How many colours there are, in a table of at least twice as many slots. */
+static uint32_t
+count_colours(painter *p, uint32_t count)
+{
+    size_t mask = p->seen_capacity - 1;
+    while (mask >= 4 * (size_t)count) {
+        mask >>= 1;
+    }
+    uint32_t colour_count = 0;
+    memset(p->seen, 0, (mask + 1) * sizeof(*p->seen));
+    for (uint32_t i = 0; i < count; i++) {
+        size_t slot = p->colour[i] & mask;
+        while (p->seen[slot] != 0 && p->seen[slot] != p->colour[i]) {
+            slot = (slot + 1) & mask;
+        }
+        colour_count += p->seen[slot] == 0;
+        p->seen[slot] = p->colour[i];
+    }
+    return colour_count;
+}
+
 static uint64_t
 signature_of(painter *p, uint32_t first, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         p->colour[i] = first_colour((PyObject *)p->members[first + i]);
     }
+    for (uint32_t i = 0; i < count; i++) {
+        if (has_names((PyObject *)p->members[first + i])) {
+            p->colour[i] = mix(p->colour[i] + names_in(p, first, i));
+        }
+    }
     uint32_t rounds = count - 1 < ROUNDS ? count - 1 : ROUNDS;
+    uint32_t colour_count = 0;
     while (rounds-- > 0) {
         repaint(p, first, count);
+        if (count <= MOST_COUNTED) {
+            uint32_t before = colour_count;
+            colour_count = count_colours(p, count);
+            if (colour_count == before) {
+                break;      /* and no later round would tell more */
+            }
+        }
     }
     uint64_t sum = mix(count) + p->edge_start[first + count] - p->edge_start[first];
     for (uint32_t i = 0; i < count; i++) {
@@ -107,20 +205,27 @@ sign_cycles(mg_answer *answer)
         largest = size > largest ? size : largest;
     }
     size_t bytes = largest * sizeof(uint64_t);
+    size_t seen_capacity = 8;
+    while (seen_capacity < 2 * (size_t)(largest < MOST_COUNTED ? largest : MOST_COUNTED)) {
+        seen_capacity *= 2;
+    }
     painter p = {
         .members = MG_ITEMS(const PyObject *const, &answer->members),
         .edge_start = MG_ITEMS(uint64_t, &answer->edge_start),
         .edge_target = MG_ITEMS(uint32_t, &answer->edge_target),
         .colour = mg_allocate(bytes),
         .next = mg_allocate(bytes),
+        .seen = mg_allocate(seen_capacity * sizeof(uint64_t)),
+        .seen_capacity = seen_capacity,
     };
-    int result = p.colour != NULL && p.next != NULL ? 0 : -1;
+    int result = p.colour != NULL && p.next != NULL && p.seen != NULL ? 0 : -1;
     for (size_t c = 0; c < answer->cycle_count && result == 0; c++) {
         answer->cycles[c].signature =
             signature_of(&p, start[c], start[c + 1] - start[c]);
     }
     mg_release(p.colour, bytes);
     mg_release(p.next, bytes);
+    mg_release(p.seen, seen_capacity * sizeof(uint64_t));
     return result;
 }
 
