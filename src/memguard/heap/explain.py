@@ -38,7 +38,6 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 # the order in which the type reports them, its own class left out.
 _ORDERED: dict[str, tuple[str, ...]] = {
     "_asyncio.FutureIter": ("<future>",),
-    "_operator.itemgetter": ("<item>",),
     "builtins.mappingproxy": ("<mapping>",),
     "builtins.callable_iterator": ("<callable>", "<sentinel>"),
     "builtins.coroutine_wrapper": ("<coroutine>",),
@@ -49,6 +48,7 @@ _ORDERED: dict[str, tuple[str, ...]] = {
     "builtins.filter": ("<iterator>", "<function>"),
     "builtins.map": ("<iterators>", "<function>"),
     "builtins.zip": ("<iterators>", "<result>"),
+    "operator.itemgetter": ("<item>",),
     "itertools.chain": ("<iterator>", "<iterators>"),
 }
 _ITERATORS = (

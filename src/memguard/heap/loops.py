@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import NamedTuple, cast
 
 from memguard import _names
@@ -227,9 +227,18 @@ def _display_name(member: object, name: str) -> str:
             qualname = _FUNCTION_NAME(member)
             return f"function {plain_text(qualname)}()"
         return f"{kind} {plain_text(code.co_qualname)}()"
+    if issubclass(type(member), ModuleType):
+        return f"module {_module_name(member)}"
     if issubclass(type(member), type):
         return f"class {short_name(type_name(cast('type', member)))}"
     return short_name(name)
+
+
+def _module_name(module: object) -> str:
+    for key, value in list((_names.instance_dict(module) or {}).items()):
+        if type(key) is type(value) is str and key == "__name__":
+            return value
+    return "?"
 
 
 def is_library_only(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> bool:

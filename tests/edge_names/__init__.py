@@ -1,0 +1,1 @@
+"""Every kind of reference, and the name that a report gives it."""
