@@ -317,3 +317,12 @@ def test_a_terminal_gets_plain_text_without_rich():
     assert "\x1b[1" not in shown
     assert "─" not in shown
     assert "  1. 5 cycles, 15 objects" in shown
+
+
+def test_every_step_is_shown_when_asked_for(tmp_path):
+    """By default the tuple of one is folded into the step before."""
+    path = script(tmp_path, "class Node: pass\nnode = Node()\nnode.only = (node,)\n")
+    folded = run(*RUN, "--kind", "live", path).stderr.decode()
+    verbose = run(*RUN, "--kind", "live", "--verbose", path).stderr.decode()
+    assert "__main__.Node.only[0] -> __main__.Node" in folded
+    assert "__main__.Node.only -> tuple[0] -> __main__.Node" in verbose

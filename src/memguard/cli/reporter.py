@@ -45,6 +45,7 @@ class ReportOptions:
         as_json: One JSON object per line instead of text.
         min_size: Smallest cycle to report [objects].
         types: Report only cycles with one of these, "module.QualName".
+        verbose: Show every step of each loop.
         include_stdlib: Report cycles of the standard library alone, too.
         max_objects: See `scan`.
         budget_seconds: See `scan`.
@@ -54,6 +55,7 @@ class ReportOptions:
     as_json: bool
     min_size: int
     types: tuple[str, ...]
+    verbose: bool
     include_stdlib: bool
     max_objects: int | None
     budget_seconds: float | None
@@ -215,7 +217,8 @@ class Reporter:
         collections = _collection_count() - self._collections_before
         if kind == "garbage" and collections:
             hints.append(_HINT_COLLECTED.format(count(collections, "time")))
-        shown = render(report, sys.__stderr__ if self._sink.has_terminal else None)
+        stream = sys.__stderr__ if self._sink.has_terminal else None
+        shown = render(report, stream, verbose=self._options.verbose)
         lines = ["", self._title(kind, trigger, elapsed_seconds), shown]
         if hints:
             lines += ["", *hints]

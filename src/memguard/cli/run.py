@@ -41,7 +41,7 @@ handles SIGUSR1 itself keeps it. --every runs a thread, memguard-report, of whic
 os.fork() may warn.
 """
 
-_WITHOUT_VALUE = ("-h", "--help", "--include-stdlib")
+_WITHOUT_VALUE = ("-h", "--help", "--include-stdlib", "--verbose")
 
 
 def split_program(words: list[str]) -> tuple[list[str], argparse.Namespace]:
@@ -122,6 +122,11 @@ def add_to(commands: Any) -> None:
         help="report cycles in which only the standard library takes part, too",
     )
     add(
+        "--verbose",
+        action="store_true",
+        help="show every step of each loop, nothing folded",
+    )
+    add(
         "--format",
         choices=("text", "json"),
         default="text",
@@ -164,6 +169,7 @@ def run(options: argparse.Namespace) -> Callable[[], int]:
             as_json=options.format == "json",
             min_size=options.min_size,
             types=tuple(options.type),
+            verbose=options.verbose,
             include_stdlib=options.include_stdlib,
             max_objects=options.max_objects,
             budget_seconds=options.budget_seconds,

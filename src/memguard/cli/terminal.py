@@ -39,12 +39,13 @@ def has_rich() -> bool:
     return bool(rich.console)
 
 
-def render(report: "ScanReport", stream: TextIO | None) -> str:
+def render(report: "ScanReport", stream: TextIO | None, *, verbose: bool = False) -> str:
     """Write a report as a stream shows it best.
 
     Args:
         report: What to write.
         stream: Where it will be shown; None for no place that people watch.
+        verbose: Show every step of each loop.
 
     Returns:
         A table with colour for a terminal if rich is there, else plain text;
@@ -53,7 +54,8 @@ def render(report: "ScanReport", stream: TextIO | None) -> str:
     is_terminal = stream is not None and stream.isatty()
     if not (is_terminal and has_rich()):
         width = shutil.get_terminal_size().columns if is_terminal else _PLAIN_WIDTH
-        return render_text(report, width=width, most_shapes=MOST_SHAPES).rstrip("\n")
+        text = render_text(report, width=width, most_shapes=MOST_SHAPES, verbose=verbose)
+        return text.rstrip("\n")
     from rich.console import Console
     from rich.markup import escape
 
@@ -63,7 +65,7 @@ def render(report: "ScanReport", stream: TextIO | None) -> str:
         console.print(f"[bold {colour}]{escape(verdict(report))}[/]")
         for line in unreachable(report):
             console.print(line, markup=False)
-        paths = merge_by_path(report.shapes)
+        paths = merge_by_path(report.shapes, verbose=verbose)
         if paths:
             console.print(_table(paths[:MOST_SHAPES]))
         for line in left_out(paths[MOST_SHAPES:]):

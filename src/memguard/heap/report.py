@@ -189,11 +189,17 @@ class ScanReport:
     ) -> None:
         self.release()
 
-    def to_text(self, *, width: int = 100, most_shapes: int = 20) -> str:
-        """Write the report for people: a verdict, then a table of shapes."""
+    def to_text(self, *, width: int = 100, most_shapes: int = 20, verbose: bool = False) -> str:
+        """Write the report for people: a verdict, then a table of shapes.
+
+        Args:
+            width: Of a line [characters].
+            most_shapes: Shapes that are shown; others are counted [count].
+            verbose: Show every step of each loop, nothing folded.
+        """
         from memguard.heap.render.text import render_text
 
-        return render_text(self, width=width, most_shapes=most_shapes)
+        return render_text(self, width=width, most_shapes=most_shapes, verbose=verbose)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain values: counts, and names of types and attributes."""

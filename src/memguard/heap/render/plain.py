@@ -42,7 +42,9 @@ def render_dict(report: "ScanReport") -> dict[str, Any]:
 
 def _shape(shape: Shape) -> dict[str, Any]:
     return {
+        "key": shape.key,
         "path": shape.path,
+        "verbose_path": shape.verbose_path,
         "edges": [
             {"source": edge.source, "label": edge.label, "target": edge.target}
             for edge in shape.edges

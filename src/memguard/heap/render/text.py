@@ -39,14 +39,14 @@ class Path:
         return cycles if self.shape_count == 1 else f"{cycles} in {self.shape_count:,} shapes"
 
 
-def merge_by_path(shapes: Iterable["Shape"]) -> list[Path]:
+def merge_by_path(shapes: Iterable["Shape"], *, verbose: bool = False) -> list[Path]:
     """Add up shapes that read alike, those with most objects first."""
     alike: dict[str, list[Shape]] = {}
     for shape in shapes:
         alike.setdefault(_POSITION.sub("[]", shape.path), []).append(shape)
     paths = [
         Path(
-            text=same[0].path,
+            text=same[0].verbose_path if verbose else same[0].path,
             shape_count=len(same),
             cycle_count=sum(shape.cycle_count for shape in same),
             object_count=sum(shape.object_count for shape in same),
@@ -67,11 +67,13 @@ def left_out(paths: Sequence[Path]) -> list[str]:
     return [f"... and {count(shapes, 'more shape')} with {count(cycles, 'cycle')}"]
 
 
-def render_text(report: "ScanReport", *, width: int, most_shapes: int) -> str:
+def render_text(
+    report: "ScanReport", *, width: int, most_shapes: int, verbose: bool = False
+) -> str:
     """Write a report: verdict, shapes, what was left out."""
     lines = [verdict(report)]
     lines += unreachable(report)
-    paths = merge_by_path(report.shapes)
+    paths = merge_by_path(report.shapes, verbose=verbose)
     for number, path in enumerate(paths[:most_shapes], 1):
         lines.append("")
         lines += _entry(number, path, width)
