@@ -36,6 +36,11 @@ class Kind(enum.StrEnum):
             "roots is of type int; give the objects in a list, such as [context]",
         ),
         (
+            {"roots": {"context": 1}},
+            TypeError,
+            "roots is of type dict; give the dict in a list, or its values()",
+        ),
+        (
             {"roots": "context"},
             TypeError,
             "roots is of type str; give the objects in a list, such as [context]",

@@ -143,4 +143,4 @@ def test_a_container_that_changes_while_it_is_named_costs_no_more_than_the_name(
     finally:
         sys.settrace(before)
     assert len(loop) > 2
-    assert shape.edges[0].label.startswith(".<field of")
+    assert shape.edges[0].label.startswith(".<reference ")

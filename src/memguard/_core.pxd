@@ -68,6 +68,7 @@ cdef extern from "_kernel/scan.h":
         size_t max_objects
         double budget_seconds
         double (*clock_seconds)()
+        PyObject *name_key
         PyTypeObject *own_type
         const mg_holding *keep
 
@@ -110,7 +111,7 @@ cdef extern from "_kernel/scan.h":
         size_t shape_count
 
     int mg_scan(const mg_request *request, mg_answer *answer)
-    int mg_describe(const mg_request *request, mg_answer *answer)
+    int mg_weigh(const mg_request *request, mg_answer *answer)
     void mg_answer_clear(mg_answer *answer)
     void mg_hold(mg_holding *holding)
     void mg_let_go(mg_holding *holding)

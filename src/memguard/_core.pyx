@@ -46,8 +46,8 @@ cdef class HeapGraph:
     Holds one reference to each member, so that what is reported can be looked
     at; `release` or the end of the answer drops them. Cycles and shapes are
     numbered from 0, shapes in order of how many objects they hold, most first.
-    An answer that was not described within its scan is described when its
-    facts are first asked for, from the members as they are then.
+    Sizes are worked out when they are first asked for, from the members as they
+    are then; so are shapes, when the scan did not group cycles.
 
     Thread-safety: any thread, under the GIL.
     """
@@ -55,7 +55,8 @@ cdef class HeapGraph:
     cdef mg_answer _answer
     cdef mg_holding _holding
     cdef unsigned int _cut_flags
-    cdef bint _described
+    cdef bint _grouped
+    cdef bint _weighed
     cdef list _cycles_of_shapes
     cdef readonly str kind
     cdef list _unreachable_types
@@ -152,21 +153,26 @@ cdef class HeapGraph:
 
     @property
     def shape_count(self) -> int:
-        self._describe()
+        self._group()
         return self._answer.shape_count
 
-    cdef _describe(self):
+    cdef _group(self):
+        if not self._grouped:
+            self._weigh()
+
+    cdef _weigh(self):
         cdef mg_request request
-        if self._described:
+        if self._weighed:
             return
         self._require_held()
         memset(&request, 0, sizeof(request))
         request.cuts = self._cut_flags
         request.own_type = <PyTypeObject *> HeapGraph
+        request.name_key = <PyObject *> _NAME_KEY
         request.clock_seconds = mg_monotonic_seconds
-        if mg_describe(&request, &self._answer) < 0:
-            raise MemoryError("no memory to describe what the scan found")
-        self._described = True
+        if mg_weigh(&request, &self._answer) < 0:
+            raise MemoryError("no memory to weigh what the scan found")
+        self._grouped = self._weighed = True
         self._suspect_raising_types()
 
     cdef _suspect_raising_types(self):
@@ -182,7 +188,7 @@ cdef class HeapGraph:
         return cycle
 
     cdef mg_shape *_checked_shape(self, size_t shape) except NULL:
-        self._describe()
+        self._group()
         if shape >= self._answer.shape_count:
             raise IndexError(f"shape {shape} of {self._answer.shape_count}")
         return &self._answer.shapes[shape]
@@ -198,9 +204,12 @@ cdef class HeapGraph:
     cdef uint32_t _size(self, size_t cycle) noexcept:
         return self._first(cycle + 1) - self._first(cycle)
 
+    def cycle_size(self, size_t cycle):
+        return self._size(self._checked_cycle(cycle))
+
     def cycle_facts(self, size_t cycle):
         self._checked_cycle(cycle)
-        self._describe()
+        self._weigh()
         cdef mg_cycle *facts = &self._answer.cycles[cycle]
         return (
             self._first(cycle + 1) - self._first(cycle),
@@ -290,7 +299,7 @@ cdef class HeapGraph:
 
     def cycle_edges(self, size_t cycle):
         self._checked_cycle(cycle)
-        self._describe()
+        self._group()
         cdef uint64_t *start = <uint64_t *> self._answer.edge_start.items
         cdef uint32_t *target = <uint32_t *> self._answer.edge_target.items
         cdef uint32_t first = self._first(cycle)
@@ -327,7 +336,7 @@ cdef class HeapGraph:
         cdef size_t shown = 0
         cdef int result
         self._checked_cycle(cycle)
-        self._describe()
+        self._group()
         objects = []
         labels = []
         memset(&positions, 0, sizeof(positions))
@@ -368,8 +377,14 @@ cdef class HeapGraph:
             mg_vector_clear(&positions, sizeof(uint32_t))
             mg_vector_clear(&steps, sizeof(mg_step))
 
+    def shape_outline(self, size_t shape):
+        """Give cycles and objects of a shape [count], and the cycle that stands for it."""
+        cdef mg_shape *facts = self._checked_shape(shape)
+        return facts.cycle_count, facts.object_count, facts.exemplar
+
     def shape_facts(self, size_t shape):
         cdef mg_shape *facts = self._checked_shape(shape)
+        self._weigh()
         return (
             facts.cycle_count,
             facts.object_count,
@@ -400,6 +415,8 @@ class _PythonClass:
     """Like every class that is written in Python, for the kernel to know them by."""
 
 
+cdef str _NAME_KEY = "__name__"
+
 mg_make_holder(<PyTypeObject *> HeapGraph)
 mg_learn_from_class(<PyTypeObject *> _PythonClass)
 
@@ -427,8 +444,8 @@ def scan_heap(
             Those of all others count as nothing.
         root_references: References to each root that are the caller's own,
             and count as nothing [count].
-        describe: Weigh the cycles and group them within the same call; else
-            when the answer is first asked for that.
+        describe: Group the cycles by shape within the same call; else when
+            the answer is first asked for that.
 
     Returns:
         The answer, holding a reference to each member of each cycle.
@@ -449,7 +466,7 @@ def scan_heap(
     graph = HeapGraph.__new__(HeapGraph)
     graph.kind = kind
     request.describes = describe
-    graph._described = describe
+    graph._grouped = describe
     request.kind = MG_GARBAGE if kind == "garbage" else MG_LIVE
     request.cuts = 0 if kind == "garbage" and roots is None else cut_flags
     graph._cut_flags = request.cuts
@@ -465,6 +482,7 @@ def scan_heap(
         _stepped_clock if _clock_step_seconds > 0 else mg_monotonic_seconds
     )
     request.own_type = <PyTypeObject *> HeapGraph
+    request.name_key = <PyObject *> _NAME_KEY
     request.keep = NULL if keep is None else &keep._holding
     if mg_scan(&request, &graph._answer) < 0:
         raise MemoryError(

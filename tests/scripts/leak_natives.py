@@ -60,6 +60,8 @@ METHODS = {
     "cycle_edges": (0,),
     "find_loop": (0, [0], 24),
     "shape_facts": (0,),
+    "shape_outline": (0,),
+    "cycle_size": (0,),
     "shape_cycles": (0,),
     "release": (),
 }

@@ -138,6 +138,17 @@ mg_for_each_frame_root(mg_object_visitor visit, void *argument)
 
 #endif
 
+int
+mg_may_be_module_dict(PyObject *dict, PyObject *name_key)
+{
+    PyDictObject *object = (PyDictObject *)dict;
+    if (object->ma_values != NULL) {
+        return 0;               /* of an instance */
+    }
+    return object->ma_keys->dk_kind == DICT_KEYS_GENERAL ||
+           PyDict_Contains(dict, name_key) != 0;
+}
+
 Py_ssize_t
 mg_dict_table_bytes(PyObject *object)
 {

@@ -59,6 +59,10 @@ PyObject *mg_imported_modules(void);
 
 void mg_for_each_frame_root(mg_object_visitor visit, void *argument);
 
+/* Whether a dict could be that of a module, for which it needs this key.  Runs no
+   code: a dict whose keys are not all strings may always be one. */
+int mg_may_be_module_dict(PyObject *dict, PyObject *name_key);
+
 /* The bytes of a dict beyond its object struct, as dict.__sizeof__ counts. */
 Py_ssize_t mg_dict_table_bytes(PyObject *dict);
 

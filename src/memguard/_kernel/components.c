@@ -41,7 +41,7 @@ enter(mg_search *s, uint32_t node)
 {
     mg_span span = mg_references_of(s->rows, node);
     *link_of(s, node) = s->next_index++;
-    s->path[s->depth++] = (mg_step){node, span.first};
+    s->path[s->depth++] = (mg_visit){node, span.first};
     uint32_t end = span.end < span.first + LOOK_AHEAD ? span.end
                                                       : span.first + LOOK_AHEAD;
     for (uint32_t e = span.first; e < end; e++) {
@@ -52,6 +52,9 @@ enter(mg_search *s, uint32_t node)
 static int
 add_member(mg_search *s, uint32_t node)
 {
+    if (s->state->request->describes && mg_push_u32(&s->members, node) < 0) {
+        return -1;
+    }
     return mg_push_pointer(&s->state->answer->members,
                            mg_object_at(s->state, s->rows, node));
 }
@@ -121,17 +124,17 @@ end_component(mg_search *s, uint32_t root, int is_cycle)
 static inline int
 leave(mg_search *s)
 {
-    mg_step done = s->path[--s->depth];
+    mg_visit done = s->path[--s->depth];
     uint32_t node = done.node & NODE_MASK;
     int result = 0;
     if (done.node & REACHES_LOWER) {
-        s->path[--s->entered_first] = (mg_step){node, 0};
+        s->path[--s->entered_first] = (mg_visit){node, 0};
     }
     else {
         result = end_component(s, node, (done.node & SELF_LOOP) != 0);
     }
     if (s->depth != 0) {
-        mg_step *top = &s->path[s->depth - 1];
+        mg_visit *top = &s->path[s->depth - 1];
         uint32_t parent = top->node & NODE_MASK;
         if (*link_of(s, node) < *link_of(s, parent)) {
             *link_of(s, parent) = *link_of(s, node);
@@ -160,7 +163,7 @@ add_start(mg_search *s, uint32_t node)
 static inline int
 advance(mg_search *s)
 {
-    mg_step *top = &s->path[s->depth - 1];
+    mg_visit *top = &s->path[s->depth - 1];
     uint32_t node = top->node & NODE_MASK;
     mg_span span = mg_references_of(s->rows, node);
     uint32_t lowest = *link_of(s, node);
@@ -245,6 +248,52 @@ mg_search_rest(mg_search *s)
     return 0;
 }
 
+static int
+note_edges_of(mg_search *s, uint32_t node, uint32_t first, uint32_t end)
+{
+    mg_answer *answer = s->state->answer;
+    mg_span span = mg_references_of(s->rows, node);
+    if (mg_push_u64(&answer->edge_start, answer->edge_target.count) < 0 ||
+        mg_vector_make_room(&answer->edge_target, span.end - span.first,
+                            sizeof(uint32_t)) < 0) {
+        return -1;
+    }
+    uint32_t *targets = MG_ITEMS(uint32_t, &answer->edge_target);
+    for (uint32_t e = span.first; e < span.end; e++) {
+        uint32_t place = *link_of(s, span.items[e]);
+        if (place >= first && place < end) {
+            targets[answer->edge_target.count++] = place;
+        }
+    }
+    return 0;
+}
+
+/* Every component is known, so the link of a node can say where it stands in the
+   answer; that of others is MG_DONE. */
+int
+mg_search_note_edges(mg_search *s)
+{
+    mg_answer *answer = s->state->answer;
+    const uint32_t *members = MG_ITEMS(uint32_t, &s->members);
+    const uint32_t *start = MG_ITEMS(uint32_t, &answer->cycle_start);
+    for (uint32_t node = 0; node < s->rows->count; node++) {
+        if (*link_of(s, node) != MG_DONE) {
+            *link_of(s, node) = MG_DONE;
+        }
+    }
+    for (uint32_t place = 0; place < s->members.count; place++) {
+        *link_of(s, members[place]) = place;
+    }
+    for (size_t cycle = 0; cycle + 1 < answer->cycle_start.count; cycle++) {
+        for (uint32_t place = start[cycle]; place < start[cycle + 1]; place++) {
+            if (note_edges_of(s, members[place], start[cycle], start[cycle + 1]) < 0) {
+                return -1;
+            }
+        }
+    }
+    return mg_push_u64(&answer->edge_start, answer->edge_target.count);
+}
+
 int
 mg_search_begin(mg_search *s, mg_state *state, mg_rows *rows)
 {
@@ -263,5 +312,6 @@ mg_search_end(mg_search *s)
         mg_release(s->path, s->rows->count * sizeof(*s->path));
     }
     mg_vector_clear(&s->starts, sizeof(uint32_t));
+    mg_vector_clear(&s->members, sizeof(uint32_t));
     memset(s, 0, sizeof(*s));
 }

@@ -9,17 +9,14 @@ mg_note_module_dict(mg_state *state, PyObject *module)
            mg_pointer_number(&state->cut_dicts, dict) == MG_NO_NUMBER ? -1 : 0;
 }
 
-/* The dict of a module is known by the module.  A scan of the whole heap meets
-   every module; others look in sys.modules once.  What a function calls its
-   globals is nearly always one of those. */
-int
-mg_note_imported_modules(mg_state *state)
+static int
+note_imported_modules(mg_state *state)
 {
     PyObject *modules = mg_imported_modules();
     PyObject *name, *module;
     Py_ssize_t position = 0;
-    if (!(state->request->cuts & MG_CUT_MODULE_DICTS) || modules == NULL ||
-        !PyDict_Check(modules)) {
+    state->knows_modules = 1;
+    if (modules == NULL || !PyDict_Check(modules)) {
         return 0;
     }
     while (PyDict_Next(modules, &position, &name, &module)) {
@@ -31,6 +28,23 @@ mg_note_imported_modules(mg_state *state)
     return 0;
 }
 
+/* The dict of a module is known by the module.  A scan of the whole heap meets
+   every module; others look in sys.modules, once, and only if they come to a
+   dict that could be one.  What a function calls its globals is nearly always
+   one of those. */
+static int
+is_module_dict(mg_state *state, PyObject *dict)
+{
+    if (!mg_may_be_module_dict(dict, state->request->name_key)) {
+        return 0;
+    }
+    if (!state->knows_modules && note_imported_modules(state) < 0) {
+        state->out_of_memory = 1;
+        return 0;
+    }
+    return mg_pointer_is_in(&state->cut_dicts, dict);
+}
+
 int
 mg_is_cut(mg_state *state, PyObject *object)
 {
@@ -39,8 +53,7 @@ mg_is_cut(mg_state *state, PyObject *object)
         return 0;
     }
     if (PyDict_CheckExact(object)) {
-        return (cuts & MG_CUT_MODULE_DICTS) &&
-               mg_pointer_is_in(&state->cut_dicts, object);
+        return (cuts & MG_CUT_MODULE_DICTS) && is_module_dict(state, object);
     }
     if (mg_kind_of(state, Py_TYPE(object)) != MG_SPECIAL) {
         return 0;

@@ -90,6 +90,7 @@ int
 mg_enumerate_heap(mg_state *state)
 {
     mg_for_each_tracked(on_tracked, state);
+    state->knows_modules = 1;
     return state->out_of_memory || mg_map_seal(&state->map) < 0 ? -1 : 0;
 }
 
@@ -127,9 +128,6 @@ int
 mg_enumerate_roots(mg_state *state)
 {
     const mg_request *request = state->request;
-    if (mg_note_imported_modules(state) < 0) {
-        return -1;
-    }
     for (size_t i = 0; i < request->root_count; i++) {
         PyObject *root = request->roots[i];
         on_reached(root, state);
@@ -177,6 +175,5 @@ mg_enumerate_members(mg_state *state)
             return -1;
         }
     }
-    return mg_map_seal(&state->map) < 0 || mg_note_imported_modules(state) < 0
-        ? -1 : 0;
+    return mg_map_seal(&state->map);
 }

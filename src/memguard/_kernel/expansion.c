@@ -200,7 +200,8 @@ expand_member(mg_weigher *w, uint32_t cycle, uint32_t position)
     size_t count;
     PyObject **children = children_of(w, member, &count);
     if (children == NULL ||
-        mg_push_u64(&answer->edge_start, answer->edge_target.count) < 0) {
+        (w->records_edges &&
+         mg_push_u64(&answer->edge_start, answer->edge_target.count) < 0)) {
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
@@ -224,7 +225,7 @@ expand_member(mg_weigher *w, uint32_t cycle, uint32_t position)
         }
         if (node == 1 + cycle) {
             facts->outside_references -= !mg_is_immortal(children[i]);
-            if (mg_push_u32(&answer->edge_target, target) < 0) {
+            if (w->records_edges && mg_push_u32(&answer->edge_target, target) < 0) {
                 return -1;
             }
         }
@@ -257,7 +258,8 @@ mg_expand_cycles(mg_weigher *w)
         }
         mg_weight_of(w, 1 + cycle)->bytes += answer->cycles[cycle].shallow_bytes;
     }
-    return mg_push_u64(&answer->edge_start, answer->edge_target.count);
+    return w->records_edges
+        ? mg_push_u64(&answer->edge_start, answer->edge_target.count) : 0;
 }
 
 /* An object is retained by cycles together once all references to it are

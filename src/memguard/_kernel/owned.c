@@ -184,9 +184,23 @@ forget_own_references(mg_weigher *w)
     }
 }
 
+/* Of an attempt for which there was no memory. */
+static void
+forget_weights(mg_weigher *w)
+{
+    for (uint32_t c = 0; c < w->cycle_count; c++) {
+        mg_cycle *cycle = &w->state->answer->cycles[c];
+        cycle->shallow_bytes = 0;
+        cycle->retained_bytes = 0;
+        cycle->retained_count = 0;
+        cycle->outside_references = 0;
+    }
+}
+
 static int
 weigh(mg_weigher *w)
 {
+    forget_weights(w);
     if (mg_number_members(w) < 0 || mg_expand_cycles(w) < 0) {
         return -1;
     }
@@ -210,7 +224,10 @@ mg_weigh_cycles(mg_state *state)
     w.state = state;
     w.member_count = answer->members.count;
     w.cycle_count = (uint32_t)answer->cycle_count;
-    answer->cycles = mg_allocate_zeroed(w.cycle_count * sizeof(*answer->cycles));
+    w.records_edges = answer->edge_start.count == 0;
+    if (answer->cycles == NULL) {
+        answer->cycles = mg_allocate_zeroed(w.cycle_count * sizeof(*answer->cycles));
+    }
     int result = answer->cycles == NULL ? -1 : weigh(&w);
     mg_weigher_clear(&w);
     return result;

@@ -77,17 +77,19 @@ void mg_rows_clear(mg_rows *rows);
 typedef struct {
     uint32_t node;              /* with flags */
     uint32_t next_edge;
-} mg_step;
+} mg_visit;
 
 typedef struct {
     mg_state *state;
     mg_rows *rows;
-    mg_step *path;              /* one for each node; what is entered stands at
+    mg_visit *path;              /* one for each node; what is entered stands at
                                    the end of the same array */
     size_t depth;
     size_t entered_first;       /* the last one that was put there */
     uint32_t next_index;
     mg_vector starts;           /* uint32_t: still to be searched from */
+    mg_vector members;          /* uint32_t: nodes of the members in the answer,
+                                   if it is to be described */
 } mg_search;
 
 /* All return 0, or -1: no memory.  Cycles go to the answer. */
@@ -97,6 +99,10 @@ int mg_search_from(mg_search *search, uint32_t node);
 /* What has not been reached yet. */
 int mg_search_rest(mg_search *search);
 void mg_search_end(mg_search *search);
+
+/* The references among the members of each cycle, to the answer.  Links are
+   used up.  0, or -1: no memory. */
+int mg_search_note_edges(mg_search *search);
 
 /* Trial deletion over the nodes that the search has not reached: garbage.c. */
 int mg_judge_rest(mg_search *search);

@@ -112,19 +112,26 @@ search_live(mg_search *search)
 }
 
 static int
+search(mg_search *search)
+{
+    const mg_request *request = search->state->request;
+    int result = request->kind == MG_GARBAGE ? search_garbage(search)
+                                             : search_live(search);
+    return result == 0 && request->describes ? mg_search_note_edges(search) : result;
+}
+
+static int
 search_open(mg_state *state)
 {
     mg_rows rows;
-    mg_search search = {0};
+    mg_search s = {0};
     int result = mg_rows_record(&rows, state);
-    int is_garbage = state->request->kind == MG_GARBAGE;
-    if (result == 0 && !(is_garbage && budget_is_spent(state))) {
-        result = mg_search_begin(&search, state, &rows);
-        if (result == 0) {
-            result = is_garbage ? search_garbage(&search) : search_live(&search);
-        }
+    /* Without all references nothing can be called garbage. */
+    int gives_up = state->request->kind == MG_GARBAGE && budget_is_spent(state);
+    if (result == 0 && !gives_up) {
+        result = mg_search_begin(&s, state, &rows) < 0 ? -1 : search(&s);
     }
-    mg_search_end(&search);
+    mg_search_end(&s);
     mg_rows_clear(&rows);
     return result;
 }
@@ -141,12 +148,6 @@ find_cycles(mg_state *state)
         }
     }
     return search_open(state);
-}
-
-static int
-describe(mg_state *state)
-{
-    return mg_weigh_cycles(state) < 0 || mg_group_shapes(state) < 0 ? -1 : 0;
 }
 
 static int
@@ -170,7 +171,7 @@ run(mg_state *state)
     answer->cycle_count = answer->cycle_start.count - 1;
     /* What was found is described in full even when the budget is spent: a
        cycle without its facts is no answer. */
-    return request->describes ? describe(state) : 0;
+    return request->describes ? mg_group_shapes(answer) : 0;
 }
 
 int
@@ -205,7 +206,7 @@ mg_scan(const mg_request *request, mg_answer *answer)
 }
 
 static void
-forget_description(mg_answer *answer)
+forget_shapes(mg_answer *answer)
 {
     mg_vector_clear(&answer->edge_start, sizeof(uint64_t));
     mg_vector_clear(&answer->edge_target, sizeof(uint32_t));
@@ -216,8 +217,24 @@ forget_description(mg_answer *answer)
     answer->shape_count = 0;
 }
 
+static int
+weigh(mg_state *state)
+{
+    mg_answer *answer = state->answer;
+    int has_shapes = answer->shapes != NULL;
+    int result = mg_enumerate_members(state) < 0 || mg_weigh_cycles(state) < 0
+        ? -1 : has_shapes ? 0 : mg_group_shapes(answer);
+    if (result == 0) {
+        mg_add_up_shapes(answer);
+    }
+    else if (!has_shapes) {
+        forget_shapes(answer);
+    }
+    return result;
+}
+
 int
-mg_describe(const mg_request *request, mg_answer *answer)
+mg_weigh(const mg_request *request, mg_answer *answer)
 {
     mg_state state;
     memset(&state, 0, sizeof(state));
@@ -225,13 +242,10 @@ mg_describe(const mg_request *request, mg_answer *answer)
     state.answer = answer;
     int result = mg_map_begin(&state.map);
     if (result == 0 && answer->cycle_count != 0) {
-        result = mg_enumerate_members(&state) < 0 ? -1 : describe(&state);
+        result = weigh(&state);
     }
     mg_map_end(&state.map);
     mg_pointer_index_clear(&state.cut_dicts);
-    if (result < 0) {
-        forget_description(answer);
-    }
     return result;
 }
 
@@ -241,6 +255,6 @@ mg_answer_clear(mg_answer *answer)
     mg_vector_clear(&answer->type_counts, sizeof(mg_type_count));
     mg_vector_clear(&answer->members, sizeof(void *));
     mg_vector_clear(&answer->cycle_start, sizeof(uint32_t));
-    forget_description(answer);
+    forget_shapes(answer);
     memset(answer, 0, sizeof(*answer));
 }

@@ -14,11 +14,11 @@
  *   record.c      number the open nodes, record their references   -> rows
  *   components.c  strongly connected components of rows            -> members
  *   garbage.c     trial deletion over what was not reached: exact  -> rows
+ *   signatures.c  a number for cycles that are alike               -> facts
+ *   shapes.c      equal components together                        -> shapes
+ * and, once somebody asks (mg_weigh), from the members as they are then:
  *   expansion.c   references of members and of what they hold      -> graph
  *   owned.c       sizes, references from outside, what is held     -> facts
- *   shapes.c      equal components together                        -> shapes
- * The last three describe what was found.  They need the members only, so they
- * can also run later (mg_describe), on the objects as they are then.
  */
 #ifndef MG_SCAN_H
 #define MG_SCAN_H
@@ -49,7 +49,7 @@ extern mg_holding mg_holdings;      /* sentinel of a ring */
 
 typedef struct {
     int kind;
-    int describes;                  /* in the same call */
+    int describes;                  /* groups cycles by shape */
     unsigned cuts;
     PyObject **roots;               /* NULL: the whole heap */
     size_t root_count;
@@ -57,6 +57,7 @@ typedef struct {
     size_t max_objects;             /* 0: no limit */
     double budget_seconds;          /* 0: no limit */
     double (*clock_seconds)(void);
+    PyObject *name_key;             /* the string "__name__" */
     PyTypeObject *own_type;         /* instances of it are not part of the heap */
     const mg_holding *keep;         /* this one counts as a real holder */
 } mg_request;
@@ -105,9 +106,9 @@ typedef struct {
 
 /* 0, or -1 when there was no memory; the answer is then empty. */
 int mg_scan(const mg_request *request, mg_answer *answer);
-/* Describe the cycles of an answer whose request did not ask for it.  -1: no
-   memory; the answer is as before. */
-int mg_describe(const mg_request *request, mg_answer *answer);
+/* Weigh the cycles of an answer as they are now, and group them by shape if its
+   request did not ask for that.  -1: no memory; the answer is as before. */
+int mg_weigh(const mg_request *request, mg_answer *answer);
 void mg_answer_clear(mg_answer *answer);
 
 /* Take one reference to every object of a holding; drop them again. */
@@ -144,6 +145,7 @@ typedef struct mg_state {
     uintptr_t last_address;         /* of the object enumerated before */
 
     mg_pointer_index cut_dicts;     /* of modules */
+    int knows_modules;              /* all those dicts were noted */
     mg_vector cut_objects;          /* void *: the others, of the whole heap */
     uintptr_t kinds[64];            /* of some types: see mg_kind_of */
     size_t thread_count;
@@ -166,7 +168,6 @@ int mg_find_out_kind(mg_state *state, PyTypeObject *type);
 int mg_traverses_anywhere(PyTypeObject *type);
 int mg_is_cut(mg_state *state, PyObject *object);
 int mg_note_module_dict(mg_state *state, PyObject *module);
-int mg_note_imported_modules(mg_state *state);
 
 int mg_weigh_cycles(mg_state *state);
 
@@ -174,7 +175,9 @@ int mg_weigh_cycles(mg_state *state);
    goes with it.  0, or -1: no memory. */
 int mg_count_type(mg_vector *counts, mg_pointer_index *types, PyTypeObject *type);
 int mg_count_types(mg_vector *counts, PyObject *const *objects, size_t count);
-int mg_group_shapes(mg_state *state);
+int mg_sign_cycles(mg_answer *answer);
+int mg_group_shapes(mg_answer *answer);
+void mg_add_up_shapes(mg_answer *answer);
 
 /* Whether a reference from an instance to its class takes part in no cycle,
    while classes may. */

@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     mg_state *state;
     uint32_t cycle_count;
+    int records_edges;          /* of members, which the answer has otherwise */
     uint32_t *cycle_of;         /* by position of the member */
     uint32_t *position_of;      /* member's position, by its number in the map */
     size_t member_count;

@@ -50,6 +50,8 @@ def checked_roots(roots: Iterable[object]) -> tuple[object, ...]:
     remedy = "the objects in a list, such as [context]"
     if issubclass(type(roots), str):
         raise wrong_type("roots", roots, remedy)
+    if issubclass(type(roots), dict):
+        raise wrong_type("roots", roots, "the dict in a list, or its values()")
     return _items_of("roots", roots, remedy)
 
 

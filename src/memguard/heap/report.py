@@ -93,7 +93,7 @@ class ScanReport:
             (graph, number)
             for graph in self._graphs
             for number in range(graph.shape_count)
-            if keeps_type is None or keeps_type(graph.cycle_types(graph.shape_facts(number)[4]))
+            if keeps_type is None or keeps_type(graph.cycle_types(graph.shape_outline(number)[2]))
         ]
 
     def _sketch_shapes(self) -> list[Sketch]:

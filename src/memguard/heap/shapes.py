@@ -82,7 +82,7 @@ class Shape:
     @property
     def exemplar(self) -> Cycle:
         """One cycle of this shape, one like that which `path` describes."""
-        index = self.graph.shape_facts(self.number)[4] if self.indexes is None else self.indexes[0]
+        index = self.graph.shape_outline(self.number)[2] if self.indexes is None else self.indexes[0]
         return cycle_of(self.graph, index, self)
 
     def cycle_indexes(self) -> Sequence[int]:
@@ -122,7 +122,6 @@ class Sketch(NamedTuple):
     """What is told of a shape, noted within the scan; `shape_of` puts it into words."""
 
     loop: Loop
-    facts: tuple[int, int, int, int, int]
     type_names: list[tuple[str, int]]
     is_library_only: bool
     graph: HeapGraph
@@ -131,12 +130,10 @@ class Sketch(NamedTuple):
 
 def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
     """Note all of one shape that can change, the names of its references if wanted."""
-    facts = graph.shape_facts(number)
-    exemplar = facts[4]
+    _, _, exemplar = graph.shape_outline(number)
     counts = graph.cycle_types(exemplar)
     return Sketch(
         find_loop(graph, exemplar, counts, named=named),
-        facts,
         [(type_name(cls), count) for cls, count in counts],
         is_library_only(graph, exemplar, counts),
         graph,
@@ -146,7 +143,9 @@ def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
 
 def shape_of(sketch: Sketch) -> Shape:
     """Describe one shape."""
-    cycle_count, object_count, shallow_bytes, retained_bytes, _ = sketch.facts
+    cycle_count, object_count, shallow_bytes, retained_bytes, _ = sketch.graph.shape_facts(
+        sketch.number
+    )
     loop = sketch.loop
     return Shape(
         path=loop.path,
