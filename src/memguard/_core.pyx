@@ -17,6 +17,8 @@ from cpython.type cimport PyType_Check
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from sys import version_info as _version_info
+
 
 CUT_MODULES = MG_CUT_MODULES
 CUT_MODULE_DICTS = MG_CUT_MODULE_DICTS
@@ -503,21 +505,22 @@ cdef extern from *:
     PyObject **_tuple_items "mg_tuple_items" (tuple items)
 
 
+cdef dict _build = {
+    "optimised": bool(MG_OPTIMISED),
+    "sanitized": bool(MG_SANITIZED),
+    "traced": bool(MG_TRACED),
+    "assertions": bool(MG_ASSERTIONS),
+    "compiler": MG_COMPILER.decode("ascii", "replace"),
+    "python": "%d.%d.%d" % _version_info[:3],
+    "free_threaded": bool(MG_FREE_THREADED),
+    "enumeration": mg_enumeration_name().decode("ascii"),
+    "frame_roots": bool(MG_FRAME_ROOTS),
+}
+
+
 def build_info():
     """Say how this module was built and how it will look at the heap."""
-    import sys
-
-    return {
-        "optimised": bool(MG_OPTIMISED),
-        "sanitized": bool(MG_SANITIZED),
-        "traced": bool(MG_TRACED),
-        "assertions": bool(MG_ASSERTIONS),
-        "compiler": MG_COMPILER.decode("ascii", "replace"),
-        "python": "%d.%d.%d" % sys.version_info[:3],
-        "free_threaded": bool(MG_FREE_THREADED),
-        "enumeration": mg_enumeration_name().decode("ascii"),
-        "frame_roots": bool(MG_FRAME_ROOTS),
-    }
+    return dict(_build)
 
 
 def _fail_allocation_at(long n):

@@ -31,6 +31,8 @@ typedef struct {
     uint32_t next_count;
 
     uint32_t start;
+    uint32_t length;                /* of the loops that are tried */
+    uint32_t best_start;
     uint32_t best_length;           /* NOWHERE: no loop yet */
     mg_vector best;                 /* mg_choice by step */
     mg_vector trial;
@@ -148,10 +150,36 @@ offer(finder *f, mg_choice *chosen, uint32_t from, uint32_t via, uint32_t node)
     }
 }
 
+/* Whether a step to a node that is one away from the start was taken. */
 static int
-leads_on(const finder *f, uint32_t node, uint32_t left)
+is_in_last_frontier(const finder *f, uint32_t node)
 {
-    return node == f->start ? left == 0 : f->distance[node] == left;
+    return node == f->start ? f->length == 1
+        : f->distance[node] == 1 && f->previous[node] != NOWHERE;
+}
+
+/* The last step, from what refers to the start: it may be one of many. */
+static mg_choice
+step_to_start(finder *f)
+{
+    mg_choice chosen = {{MG_UNKNOWN, NULL, NULL, 0}, NULL};
+    f->next_count = 0;
+    for (uint32_t i = f->came_start[f->start]; i < f->came_start[f->start + 1]; i++) {
+        uint32_t node = f->came_from[i];
+        if (is_in_last_frontier(f, node)) {
+            offer(f, &chosen, node, NOWHERE, f->start);
+        }
+        else if (PyDict_CheckExact(f->members[node])) {
+            for (uint32_t k = f->came_start[node]; k < f->came_start[node + 1]; k++) {
+                uint32_t owner = f->came_from[k];
+                if (is_in_last_frontier(f, owner) &&
+                    mg_is_namespace_of(f->members[owner], f->members[node])) {
+                    offer(f, &chosen, owner, node, f->start);
+                }
+            }
+        }
+    }
+    return chosen;
 }
 
 /* All steps from the frontier to nodes that are `left` away from the start. */
@@ -164,14 +192,14 @@ step_from(finder *f, const uint32_t *frontier, uint32_t count, uint32_t left)
         uint32_t node = frontier[i];
         for (uint64_t e = f->edge_start[node]; e < f->edge_start[node + 1]; e++) {
             uint32_t target = target_at(f, e);
-            if (leads_on(f, target, left)) {
+            if (f->distance[target] == left) {
                 offer(f, &chosen, node, NOWHERE, target);
             }
-            else if (target != f->start &&
+            else if (PyDict_CheckExact(f->members[target]) && target != f->start &&
                      mg_is_namespace_of(f->members[node], f->members[target])) {
                 for (uint64_t d = f->edge_start[target];
                      d < f->edge_start[target + 1]; d++) {
-                    if (leads_on(f, target_at(f, d), left)) {
+                    if (f->distance[target_at(f, d)] == left) {
                         offer(f, &chosen, node, target, target_at(f, d));
                     }
                 }
@@ -188,13 +216,15 @@ compare_with_best(finder *f, uint32_t length)
 {
     int is_better = length < f->best_length;
     f->trial.count = 0;
+    f->length = length;
     uint32_t count = 1;
     f->next[0] = f->start;
     for (uint32_t left = length; left-- > 0;) {
         uint32_t *frontier = f->next;
         f->next = f->frontier;
         f->frontier = frontier;
-        mg_choice choice = step_from(f, frontier, count, left);
+        mg_choice choice = left == 0 ? step_to_start(f)
+                                     : step_from(f, frontier, count, left);
         count = f->next_count;
         if (count == 0) {
             return 0;       /* the program has changed it since */
@@ -258,9 +288,59 @@ write_steps(finder *f, mg_vector *steps)
     return 0;
 }
 
+/* Whether a start refers to one node and is referred to by one, and both are
+   those of the best start: children of one parent.  Its loops are then those of
+   the best, but for the labels of the first and the last step. */
+static int
+is_twin_of_best(const finder *f, uint32_t start)
+{
+    uint32_t best = f->best_start;
+    if (best == NOWHERE || f->best_length < 2 ||
+        f->came_start[start + 1] - f->came_start[start] != 1 ||
+        f->edge_start[start + 1] - f->edge_start[start] != 1 ||
+        f->came_start[best + 1] - f->came_start[best] != 1 ||
+        f->edge_start[best + 1] - f->edge_start[best] != 1) {
+        return 0;
+    }
+    uint32_t before = f->came_from[f->came_start[start]];
+    uint32_t after = target_at(f, f->edge_start[start]);
+    return before == f->came_from[f->came_start[best]] &&
+           after == target_at(f, f->edge_start[best]) &&
+           Py_TYPE(f->members[start]) == Py_TYPE(f->members[best]) &&
+           !PyDict_CheckExact(f->members[before]) && !PyDict_CheckExact(f->members[after]);
+}
+
+static void
+try_twin(finder *f, uint32_t start, mg_vector *steps)
+{
+    PyObject *member = f->members[start];
+    PyObject *before = f->members[f->came_from[f->came_start[start]]];
+    PyObject *after = f->members[target_at(f, f->edge_start[start])];
+    mg_choice *best = MG_ITEMS(mg_choice, &f->best);
+    mg_choice *last = best + f->best_length - 1;
+    mg_label first_label = mg_label_of(member, after);
+    int order = mg_compare_labels(&first_label, &best->label);
+    if (order > 0) {
+        return;
+    }
+    f->work += items_in(before);
+    mg_label last_label = mg_label_of(before, member);
+    if (order == 0 && mg_compare_labels(&last_label, &last->label) >= 0) {
+        return;
+    }
+    mg_step *items = MG_ITEMS(mg_step, steps);
+    items[0].position = f->best_start = start;
+    items[0].label = best->label = first_label;
+    items[steps->count - 1].label = last->label = last_label;
+}
+
 static int
 try_start(finder *f, uint32_t start, mg_vector *steps)
 {
+    if (is_twin_of_best(f, start)) {
+        try_twin(f, start, steps);
+        return 0;
+    }
     f->start = start;
     uint32_t length = measure(f);
     int is_better = length == NOWHERE ? 0 : compare_with_best(f, length);
@@ -271,6 +351,7 @@ try_start(finder *f, uint32_t start, mg_vector *steps)
         f->best = f->trial;
         f->trial = kept;
         f->best_length = length;
+        f->best_start = start;
     }
     forget_distances(f);
     return result;
@@ -351,6 +432,7 @@ mg_find_loop(const mg_answer *answer, size_t cycle, PyTypeObject *type,
         .edge_target = MG_ITEMS(uint32_t, &answer->edge_target),
         .first = cycle_start[0],
         .size = size,
+        .best_start = NOWHERE,
         .best_length = NOWHERE,
     };
     uint64_t edge_count = f.edge_start[size] - f.edge_start[0];

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Literal, SupportsIndex, TypeVar, get_args
 
 from memguard.errors import LimitOutOfRangeError, UnknownOptionError, WrongTypeError
-from memguard.heap.cuts import Cut, parse_cuts
+from memguard.heap.cuts import DEFAULT_CUTS, Cut, parse_cuts
 from memguard.heap.names import short_name, type_name
 
 ScanKind = Literal["garbage", "live"]
@@ -57,6 +57,8 @@ def checked_roots(roots: Iterable[object]) -> tuple[object, ...]:
 
 def checked_cuts(cuts: Iterable[str]) -> frozenset[Cut]:
     """Give the cuts that are named."""
+    if cuts is DEFAULT_CUTS:
+        return DEFAULT_CUTS
     if issubclass(type(cuts), str):
         return parse_cuts((cuts,))  # type: ignore[arg-type]
     return parse_cuts(_items_of("cuts", cuts, "names of cuts, () for none"))

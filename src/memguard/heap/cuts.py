@@ -5,6 +5,8 @@ dict, and that everything: uncut, a heap is one useless component. What is cut
 stands in every report and can be undone, since a hidden cut can hide a leak.
 """
 
+import functools
+import operator
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -35,6 +37,9 @@ _FLAGS = {
 }
 
 
+_DEFAULT_FLAGS = functools.reduce(operator.or_, _FLAGS.values())
+
+
 def parse_cuts(cuts: Iterable[str]) -> frozenset[Cut]:
     """Check the names of cuts.
 
@@ -52,6 +57,8 @@ def parse_cuts(cuts: Iterable[str]) -> frozenset[Cut]:
 
 def flags_of(cuts: Iterable[Cut]) -> int:
     """Give the cuts as the native scanner wants them."""
+    if cuts is DEFAULT_CUTS:
+        return _DEFAULT_FLAGS
     flags = 0
     for cut in cuts:
         flags |= _FLAGS[cut]

@@ -87,19 +87,21 @@ def name_reference(source: object, target: object) -> str:
         ``.<reference 2 of T>`` where a C type does not tell more than the
         order in which it reports what it refers to, counted from 0.
     """
-    return refine_label(source, target, _names.label_of(source, target))
+    label = _names.label_of(source, target)
+    if label is None or label.startswith(".<stack "):
+        return refine_label(source, target, label)
+    return label
 
 
 def refine_label(source: object, target: object, label: str | None) -> str:
-    """Give the name of a reference, of which the native label is known."""
-    if label is None or label.startswith(".<stack "):
-        try:
-            return _find_name(source, target) or label or _position(source, target)
-        except RuntimeError:
-            # Another thread changed a deque or a class that was being looked
-            # through: a name less, but no reason to fail.
-            return label or _position(source, target)
-    return label
+    """Name a reference of which no struct tells more than this label, or nothing."""
+    try:
+        found = _find_name(source, target)
+    except RuntimeError:
+        # Another thread changed a deque or a class that was being looked
+        # through: a name less, but no reason to fail.
+        found = None
+    return found or label or _position(source, target)
 
 
 def _find_name(source: object, target: object) -> str | None:

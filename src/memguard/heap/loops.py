@@ -135,23 +135,60 @@ def _each_once(steps: list[str]) -> Iterator[str]:
 
 
 def find_loop(
-    graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]], *, named: bool
+    graph: HeapGraph,
+    exemplar: int,
+    counts: list[tuple[type, int]],
+    program_classes: list[tuple[str, type]],
+    *,
+    named: bool,
 ) -> Loop:
-    """Choose the loop, the same in every process, and put it into words."""
-    owners = _owners(graph, exemplar, counts)
+    """Choose the loop, the same in every process, and put it into words.
+
+    Args:
+        graph: The native answer.
+        exemplar: A cycle in it.
+        counts: Types of its members.
+        program_classes: Those that belong to no library, with their names.
+        named: Whether references are named.
+    """
+    owners = _owners(graph, exemplar, counts, program_classes)
     objects, labels, hidden_count = graph.find_loop(exemplar, owners, LONGEST_NAMED_LOOP)
     if not labels:
         # Described late, and the program has taken the cycle apart meanwhile.
         return Loop([], [_owner_name(graph, exemplar, owners)], [], frozenset(), 0)
-    types = [type_name(type(member)) for member in objects]
-    names = [_display_name(member, name) for member, name in zip(objects, types, strict=True)]
-    single_tuples = [
-        place
-        for place, member in enumerate(objects)
-        if type(member) is tuple and tuple.__len__(member) == 1
-    ]
+    types, names = _in_words(objects)
+    single_tuples = frozenset(
+        [
+            place
+            for place, member in enumerate(objects)
+            if type(member) is tuple and tuple.__len__(member) == 1
+        ]
+    )
     texts = _named(objects, labels) if named else [""] * len(labels)
-    return Loop(types, names, texts, frozenset(single_tuples), hidden_count)
+    return Loop(types, names, texts, single_tuples, hidden_count)
+
+
+def _in_words(objects: list[object]) -> tuple[list[str], list[str]]:
+    """Name the types of the objects, and the objects as people would."""
+    types: list[str] = []
+    names: list[str] = []
+    # Looked through by identity: the hash of a class may be code of the
+    # program, and id() tells audit hooks that it is called.
+    plain: list[tuple[type, tuple[str, str]]] = []
+    for member in objects:
+        cls = type(member)
+        for known, words in plain:
+            if known is cls:
+                name, shown = words
+                break
+        else:
+            name = type_name(cls)
+            shown = _display_name(member, name)
+            if shown == short_name(name):
+                plain.append((cls, (name, shown)))
+        types.append(name)
+        names.append(shown)
+    return types, names
 
 
 def _owner_name(graph: HeapGraph, exemplar: int, owners: type | list[int]) -> str:
@@ -169,30 +206,30 @@ def _named(objects: list[object], labels: Sequence[str | None]) -> list[str]:
         text = None
         if way in _NAMES_OF_PARTS:
             text = part_of_function(objects[place - 1], way, source, target)
-        texts.append(text or refine_label(source, target, label))
+        if label is None or label.startswith(".<stack "):
+            label = refine_label(source, target, label)
+        texts.append(text or label)
     return texts
 
 
-def _owners(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> type | list[int]:
+def _owners(
+    graph: HeapGraph,
+    exemplar: int,
+    counts: list[tuple[type, int]],
+    program_classes: list[tuple[str, type]],
+) -> type | list[int]:
     """Choose the members that a person would call the owner: a class, or positions."""
-    classes: list[type] = []
-    best = ""
-    for cls, _ in counts:
-        if not is_library_module(module_of(cls)):
-            name = type_name(cls)
-            if not classes or name < best:
-                best, classes = name, [cls]
-            elif name == best:
-                classes.append(cls)
+    if not program_classes:
+        return _library_owners(graph, exemplar, counts)
+    first = min(name for name, _ in program_classes)
+    classes = [cls for name, cls in program_classes if name == first]
     if len(classes) == 1:
         return classes[0]
-    if classes:
-        return [
-            position
-            for cls in classes
-            for position, _ in graph.members_of_type(exemplar, cls, _MEMBERS_RANKED)
-        ]
-    return _library_owners(graph, exemplar, counts)
+    return [
+        position
+        for cls in classes
+        for position, _ in graph.members_of_type(exemplar, cls, _MEMBERS_RANKED)
+    ]
 
 
 def _library_owners(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> list[int]:
@@ -242,9 +279,7 @@ def _module_name(module: object) -> str:
 
 
 def is_library_only(graph: HeapGraph, exemplar: int, counts: list[tuple[type, int]]) -> bool:
-    """Tell whether no class and no code of the program takes part."""
-    if not all(is_library_module(module_of(cls)) for cls, _ in counts):
-        return False
+    """Tell whether no class and no code of the program takes part, all types being of libraries."""
     for cls, count in counts:
         members = graph.members_of_type(exemplar, cls, 1)
         if issubclass(cls, type) or _names.code_of(members[0][1]) is not None:

@@ -35,19 +35,9 @@ class ScanReport:
 
     Attributes:
         kind: "garbage", "live", or "created" from `scan_created`.
-        complete: False when a limit ended the scan early; then everything
-            reported is true and some may be missing.
-        stopped_by: The limit, "max_objects" or "budget_seconds"; else "".
-        object_count: Objects looked at.
-        edge_count: References that their types reported.
-        duration_seconds: The native scan; everything stood still for so long [s].
-        side_table_bytes: Native memory at its largest, freed since [bytes].
         cuts: References left out of live cycles.
-        suspect_count: Objects whose reference counts contradict what their
-            types report; they count as alive.
-        unreachable_count: Objects that the collector would free now: members
-            of garbage cycles and what only they hold.
-        unreachable_types: Their count by type, "module.QualName", most first.
+        unreachable_types: Objects that the collector would free now, counted
+            by type, "module.QualName", most first.
 
     Thread-safety: any thread; values never change.
     """
@@ -70,14 +60,7 @@ class ScanReport:
         self._sketches: list[Sketch] | None = None
         self._shapes: tuple[Shape, ...] | None = None
         self._cycles: tuple[Cycle, ...] | None = None
-        self.complete = all(graph.complete for graph in graphs)
-        self.stopped_by = next((graph.stopped_by for graph in graphs if not graph.complete), "")
-        self.object_count = max(graph.object_count for graph in graphs)
-        self.edge_count = max(graph.edge_count for graph in graphs)
-        self.duration_seconds = sum(graph.duration_seconds for graph in graphs)
-        self.side_table_bytes = max(graph.side_table_bytes for graph in graphs)
-        self.suspect_count = max(graph.suspect_count for graph in graphs)
-        self.unreachable_count = graphs[0].unreachable_count
+        # All of them, for none may hold the types that it found.
         unreachable_types = [graph.take_unreachable_types() for graph in graphs]
         self.unreachable_types: Mapping[str, int] = MappingProxyType(
             count_by_name((type_name(cls), count) for cls, count in unreachable_types[0])
@@ -85,6 +68,46 @@ class ScanReport:
         self._keeps_type = keeps_type
         if explain and sum(graph.shape_count for graph in graphs) <= SHAPES_NAMED_AT_ONCE:
             self._sketches = self._sketch_shapes()
+
+    @property
+    def complete(self) -> bool:
+        """False when a limit ended the scan early; then all that is reported is true."""
+        return all(graph.complete for graph in self._graphs)
+
+    @property
+    def stopped_by(self) -> str:
+        """The limit, "max_objects" or "budget_seconds"; else ""."""
+        return next((graph.stopped_by for graph in self._graphs if not graph.complete), "")
+
+    @property
+    def object_count(self) -> int:
+        """Objects looked at."""
+        return max(graph.object_count for graph in self._graphs)
+
+    @property
+    def edge_count(self) -> int:
+        """References that their types reported."""
+        return max(graph.edge_count for graph in self._graphs)
+
+    @property
+    def duration_seconds(self) -> float:
+        """The native scan; everything stood still for so long [s]."""
+        return sum(graph.duration_seconds for graph in self._graphs)
+
+    @property
+    def side_table_bytes(self) -> int:
+        """Native memory at its largest, freed since [bytes]."""
+        return max(graph.side_table_bytes for graph in self._graphs)
+
+    @property
+    def suspect_count(self) -> int:
+        """Objects whose counts contradict what their types report; they count as alive."""
+        return max(graph.suspect_count for graph in self._graphs)
+
+    @property
+    def unreachable_count(self) -> int:
+        """Objects that the collector would free now: on garbage cycles and held by them."""
+        return self._graphs[0].unreachable_count
 
     def _selected(self) -> list[tuple[HeapGraph, int]]:
         """Choose shapes by type; all cycles of a shape have the same types."""

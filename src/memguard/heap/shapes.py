@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from memguard._core import HeapGraph
 from memguard.heap.loops import Edge, Loop, find_loop, is_library_only
-from memguard.heap.names import count_by_name, type_name
+from memguard.heap.names import count_by_name, is_library_module, module_of, type_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,16 @@ def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
     """Note all of one shape that can change, the names of its references if wanted."""
     _, _, exemplar = graph.shape_outline(number)
     counts = graph.cycle_types(exemplar)
+    type_names = [(type_name(cls), count) for cls, count in counts]
+    program_classes = [
+        (name, cls)
+        for (name, _), (cls, _) in zip(type_names, counts, strict=True)
+        if not is_library_module(module_of(cls))
+    ]
     return Sketch(
-        find_loop(graph, exemplar, counts, named=named),
-        [(type_name(cls), count) for cls, count in counts],
-        is_library_only(graph, exemplar, counts),
+        find_loop(graph, exemplar, counts, program_classes, named=named),
+        type_names,
+        not program_classes and is_library_only(graph, exemplar, counts),
         graph,
         number,
     )
