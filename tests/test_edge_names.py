@@ -14,6 +14,7 @@ from test_no_user_code import spies  # noqa: F401 - a fixture
 BY_TITLE = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.title)
 
 
+@pytest.mark.native
 @BY_TITLE
 def test_the_reference_is_named(kind):
     """On every supported Python alike."""

@@ -127,6 +127,22 @@ def test_a_late_description_without_memory_can_be_had_later():
     assert planted_facts(late) == expected
 
 
+@pytest.mark.native
+def test_a_loop_without_memory_can_be_found_later():
+    """The answer is as it was, and can be asked again."""
+    held = planted()
+    graph = _core.scan_heap("live", CUTS, (held,), 0, 0.0)
+    expected = graph.find_loop(0, [0], 24)
+    before_bytes = _core._native_bytes()
+    failure_count = 0
+    for message in failures(lambda: graph.find_loop(0, [0], 24)):
+        assert "loop" in message
+        assert _core._native_bytes() == before_bytes
+        failure_count += 1
+    assert failure_count >= 4
+    assert graph.find_loop(0, [0], 24) == expected
+
+
 def test_scan_created_without_memory_leaves_collection_on():
     """It switches collection off for a while, and on again whatever happens."""
     memguard.scan_created(self_loop).release()

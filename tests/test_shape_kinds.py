@@ -4,6 +4,8 @@ import pytest
 
 import memguard
 
+pytestmark = pytest.mark.native
+
 
 class Pair:
     pass

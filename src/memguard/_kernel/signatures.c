@@ -17,7 +17,8 @@
 #define KNOWN 256               /* signatures that are kept, a power of two */
 #define MOST_REMEMBERED 64      /* members of cycles whose signatures are kept */
 #define LOOK_AHEAD 16
-#define MOST_COUNTED 4096       /* members whose colours are told apart */
+#define FEWEST_COUNTED 4        /* members whose colours are told apart */
+#define MOST_COUNTED 4096
 #define MOST_ENTRIES 64         /* of a dict that is looked through for names */
 
 static uint64_t
@@ -114,7 +115,10 @@ mix_label(const mg_label *label)
     }
     uint64_t colour = mix(label->kind);
     if (label->text != NULL) {
-        return mix_text(colour, label->text);
+        /* Keys of dicts and names in code have been hashed. */
+        Py_hash_t hash = PyUnicode_CheckExact(label->text)
+            ? ((PyASCIIObject *)label->text)->hash : -1;
+        return hash != -1 ? mix(colour ^ (uint64_t)hash) : mix_text(colour, label->text);
     }
     for (const char *c = label->field; *c != 0; c++) {
         colour = (colour ^ (unsigned char)*c) * 0x100000001b3u;
@@ -211,7 +215,7 @@ signature_of(painter *p, uint32_t first, uint32_t count)
     uint32_t colour_count = 0;
     while (rounds-- > 0) {
         repaint(p, first, count);
-        if (count <= MOST_COUNTED) {
+        if (count > FEWEST_COUNTED && count <= MOST_COUNTED) {
             uint32_t before = colour_count;
             colour_count = count_colours(p, count);
             if (colour_count == before) {

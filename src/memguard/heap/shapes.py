@@ -82,7 +82,8 @@ class Shape:
     @property
     def exemplar(self) -> Cycle:
         """One cycle of this shape, one like that which `path` describes."""
-        index = self.graph.shape_outline(self.number)[2] if self.indexes is None else self.indexes[0]
+        _, _, exemplar = self.graph.shape_outline(self.number)
+        index = exemplar if self.indexes is None else self.indexes[0]
         return cycle_of(self.graph, index, self)
 
     def cycle_indexes(self) -> Sequence[int]:
