@@ -7,11 +7,12 @@
 
 #include <string.h>
 
+/* Afterwards the list of foreign objects is empty. */
 static void
 mark_foreign(mg_recording *shared)
 {
     const mg_map *map = &shared->state->map;
-    const mg_vector *objects = &shared->state->foreign;
+    mg_vector *objects = &shared->state->foreign;
     for (size_t i = 0; i < objects->count; i++) {
         uint32_t handle = mg_find(map, MG_ITEMS(void *, objects)[i]);
         if (mg_is_open(map, handle)) {
@@ -19,6 +20,7 @@ mark_foreign(mg_recording *shared)
             shared->foreign.is_foreign[node >> 6] |= MG_BIT(node);
         }
     }
+    mg_vector_clear(objects, sizeof(void *));
 }
 
 static size_t

@@ -53,7 +53,7 @@ mg_hold(mg_holding *holding)
 {
     taking t = {holding, 0};
     size_t slices = holding->count / SLICE;
-    size_t most = COUNTS_ARE_PLAIN ? mg_thread_count() : 1;
+    size_t most = COUNTS_ARE_PLAIN && slices > 1 ? mg_thread_count() : 1;
     mg_run_together(take_slices, &t, slices < most ? slices : most);
     holding_offset = (char *)holding - (char *)holding->owner;
     holding->next = mg_holdings.next;

@@ -182,7 +182,8 @@ mg_scan(const mg_request *request, mg_answer *answer)
     memset(answer, 0, sizeof(*answer));
     state.request = request;
     state.answer = answer;
-    state.thread_count = mg_thread_count();
+    /* What roots reach is little as a rule, and how much is not known. */
+    state.thread_count = request->roots == NULL ? mg_thread_count() : 1;
     double started_seconds = request->clock_seconds();
     if (request->budget_seconds > 0) {
         state.deadline_seconds = started_seconds + request->budget_seconds;
