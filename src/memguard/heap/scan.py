@@ -58,11 +58,11 @@ def scan(
             >= 1]; the report is then marked ``complete=False``.
         budget_seconds: Stop when so much time has passed [s, > 0]; marked
             likewise.
-        explain: Weigh the cycles, group them by shape and name the references
-            of one of each, within the scan. Without, a scan only finds which
-            objects lie on which cycle; ``report.cycles`` and ``report.shapes``
-            are worked out when first read, from the objects as they are then,
-            and name no reference.
+        explain: Group the cycles by shape and name the references of one of
+            each, within the scan. Without, a scan only finds which objects
+            lie on which cycle, and shapes name no reference. Sizes are worked
+            out when ``report.cycles`` or ``report.shapes`` is first read, from
+            the objects as they are then.
 
     Returns:
         The cycles, grouped by shape, most objects first. It holds references
