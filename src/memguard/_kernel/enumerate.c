@@ -108,9 +108,12 @@ on_reached(PyObject *object, void *argument)
         mg_kind_of(state, Py_TYPE(object)) != MG_OWN && !mg_is_cut(state, object)) {
         uint32_t leaf = mg_map_leaf(&state->map, (uintptr_t)object);
         uint32_t handle = mg_handle_of(leaf, (uintptr_t)object);
-        if (leaf != 0 &&
-            state->map.words[handle >> 6].open & MG_BIT(handle)) {
+        if (leaf != 0 && mg_is_open(&state->map, handle)) {
             return 0;
+        }
+        if (leaf == 0) {
+            state->out_of_memory = 1;
+            return 1;
         }
         if ((state->enumerated == state->next_check && limits_reached(state)) ||
             add_node(state, object, &handle) < 0) {
