@@ -6,45 +6,51 @@
 #include <string.h>
 
 typedef struct {
-    PyTypeObject *type;
     size_t offset;
     const char *name;
 } struct_field;
 
-/* References that no PyMemberDef describes. */
-static const struct_field FIELDS[] = {
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_defaults), "__defaults__"},
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_kwdefaults), "__kwdefaults__"},
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_annotations), "__annotations__"},
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_code), "__code__"},
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_name), "__name__"},
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_qualname), "__qualname__"},
+/* References that no PyMemberDef describes, by type. */
+static const struct_field FUNCTION_FIELDS[] = {
+    {offsetof(PyFunctionObject, func_defaults), "__defaults__"},
+    {offsetof(PyFunctionObject, func_kwdefaults), "__kwdefaults__"},
+    {offsetof(PyFunctionObject, func_annotations), "__annotations__"},
+    {offsetof(PyFunctionObject, func_code), "__code__"},
+    {offsetof(PyFunctionObject, func_name), "__name__"},
+    {offsetof(PyFunctionObject, func_qualname), "__qualname__"},
 #if PY_VERSION_HEX >= 0x030c0000
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_typeparams), "__type_params__"},
+    {offsetof(PyFunctionObject, func_typeparams), "__type_params__"},
 #endif
 #if PY_VERSION_HEX >= 0x030e0000
-    {&PyFunction_Type, offsetof(PyFunctionObject, func_annotate), "__annotate__"},
+    {offsetof(PyFunctionObject, func_annotate), "__annotate__"},
 #endif
-    {&PyCell_Type, offsetof(PyCellObject, ob_ref), "cell_contents"},
-    {&PyCFunction_Type, offsetof(PyCFunctionObject, m_self), "__self__"},
-    {&PyTraceBack_Type, offsetof(PyTracebackObject, tb_next), "tb_next"},
-    {&PyTraceBack_Type, offsetof(PyTracebackObject, tb_frame), "tb_frame"},
 };
 
-/* For every exception, whatever its class. */
+static const struct_field CELL_FIELDS[] = {
+    {offsetof(PyCellObject, ob_ref), "cell_contents"},
+};
+
+static const struct_field BUILTIN_FIELDS[] = {
+    {offsetof(PyCFunctionObject, m_self), "__self__"},
+};
+
+static const struct_field TRACEBACK_FIELDS[] = {
+    {offsetof(PyTracebackObject, tb_next), "tb_next"},
+    {offsetof(PyTracebackObject, tb_frame), "tb_frame"},
+};
+
 static const struct_field EXCEPTION_FIELDS[] = {
-    {NULL, offsetof(PyBaseExceptionObject, traceback), "__traceback__"},
-    {NULL, offsetof(PyBaseExceptionObject, context), "__context__"},
-    {NULL, offsetof(PyBaseExceptionObject, cause), "__cause__"},
-    {NULL, offsetof(PyBaseExceptionObject, args), "args"},
-    {NULL, offsetof(PyBaseExceptionObject, notes), "__notes__"},
+    {offsetof(PyBaseExceptionObject, traceback), "__traceback__"},
+    {offsetof(PyBaseExceptionObject, context), "__context__"},
+    {offsetof(PyBaseExceptionObject, cause), "__cause__"},
+    {offsetof(PyBaseExceptionObject, args), "args"},
+    {offsetof(PyBaseExceptionObject, notes), "__notes__"},
 };
 
-/* For every class. */
 static const struct_field CLASS_FIELDS[] = {
-    {NULL, offsetof(PyTypeObject, tp_mro), "__mro__"},
-    {NULL, offsetof(PyTypeObject, tp_bases), "__bases__"},
-    {NULL, offsetof(PyTypeObject, tp_base), "__base__"},
+    {offsetof(PyTypeObject, tp_mro), "__mro__"},
+    {offsetof(PyTypeObject, tp_bases), "__bases__"},
+    {offsetof(PyTypeObject, tp_base), "__base__"},
 };
 
 static const char *
@@ -52,8 +58,7 @@ field_at(PyObject *source, PyObject *target, const struct_field *fields,
          size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if ((fields[i].type == NULL || Py_IS_TYPE(source, fields[i].type)) &&
-            *(PyObject **)((char *)source + fields[i].offset) == target) {
+        if (*(PyObject **)((char *)source + fields[i].offset) == target) {
             return fields[i].name;
         }
     }
@@ -152,13 +157,14 @@ has_frame(PyObject *object)
 static const char *
 struct_field_of(PyObject *source, PyObject *target)
 {
-    const char *field = FIELD_IN(FIELDS);
-    if (field == NULL && PyExceptionInstance_Check(source)) {
-        field = FIELD_IN(EXCEPTION_FIELDS);
-    }
-    if (field == NULL && PyType_Check(source)) {
-        field = FIELD_IN(CLASS_FIELDS);
-    }
+    const char *field =
+        PyFunction_Check(source) ? FIELD_IN(FUNCTION_FIELDS)
+        : PyCell_Check(source) ? FIELD_IN(CELL_FIELDS)
+        : PyCFunction_Check(source) ? FIELD_IN(BUILTIN_FIELDS)
+        : PyTraceBack_Check(source) ? FIELD_IN(TRACEBACK_FIELDS)
+        : PyExceptionInstance_Check(source) ? FIELD_IN(EXCEPTION_FIELDS)
+        : PyType_Check(source) ? FIELD_IN(CLASS_FIELDS)
+        : NULL;
     return field != NULL ? field : member_of(source, target);
 }
 

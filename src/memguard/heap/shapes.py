@@ -5,7 +5,6 @@ Does not cover: the loop that stands for a shape (``loops``), finding cycles
 (the native scanner).
 """
 
-from _blake2 import blake2b
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -171,5 +170,7 @@ def shape_of(sketch: Sketch) -> Shape:
 
 
 def _key(loop: Loop) -> str:
+    import hashlib  # which costs more than all else that importing memguard loads
+
     text = loop.canonical_text or loop.path
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
