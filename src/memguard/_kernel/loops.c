@@ -388,8 +388,9 @@ try_starts(finder *f, const uint32_t *starts, size_t count, mg_vector *steps)
     if (count * edge_count > MOST_WORK && try_kinds(f, starts, count, steps) < 0) {
         return -1;
     }
-    for (size_t i = 0; i < count && (f->work < MOST_WORK || steps->count == 0); i++) {
-        if (try_start(f, starts[i], steps) < 0) {
+    /* From the last, which is more often a child than a parent, to the first. */
+    while (count-- > 0 && (f->work < MOST_WORK || steps->count == 0)) {
+        if (try_start(f, starts[count], steps) < 0) {
             return -1;
         }
     }

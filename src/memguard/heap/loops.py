@@ -65,7 +65,7 @@ class Loop(NamedTuple):
     types: list[str]
     names: list[str]
     labels: list[str]
-    single_tuples: frozenset[int]
+    single_tuples: tuple[int, ...]
     hidden_count: int
 
     @property
@@ -155,17 +155,19 @@ def find_loop(
     objects, labels, hidden_count = graph.find_loop(exemplar, owners, LONGEST_NAMED_LOOP)
     if not labels:
         # Described late, and the program has taken the cycle apart meanwhile.
-        return Loop([], [_owner_name(graph, exemplar, owners)], [], frozenset(), 0)
+        return Loop([], [_owner_name(graph, exemplar, owners)], [], (), 0)
     types, names = _in_words(objects)
-    single_tuples = frozenset(
-        [
-            place
-            for place, member in enumerate(objects)
-            if type(member) is tuple and tuple.__len__(member) == 1
-        ]
-    )
+    single_tuples = _places_of_single_tuples(objects) if "builtins.tuple" in types else ()
     texts = _named(objects, labels) if named else [""] * len(labels)
     return Loop(types, names, texts, single_tuples, hidden_count)
+
+
+def _places_of_single_tuples(objects: list[object]) -> tuple[int, ...]:
+    return tuple(
+        place
+        for place, member in enumerate(objects)
+        if type(member) is tuple and tuple.__len__(member) == 1
+    )
 
 
 def _in_words(objects: list[object]) -> tuple[list[str], list[str]]:

@@ -112,6 +112,8 @@ class ScanReport:
     def _selected(self) -> list[tuple[HeapGraph, int]]:
         """Choose shapes by type; all cycles of a shape have the same types."""
         keeps_type = self._keeps_type
+        if keeps_type is None and len(self._graphs) == 1:
+            return [(self._graphs[0], number) for number in range(self._graphs[0].shape_count)]
         return [
             (graph, number)
             for graph in self._graphs
