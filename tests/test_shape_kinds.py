@@ -48,6 +48,18 @@ def by_slot(way):
     setattr(owner, way, owner)
 
 
+def by_function_attribute(way):
+    def on_done():
+        pass
+
+    setattr(on_done, way, on_done)
+
+
+def by_key(way):
+    pair = Pair()
+    pair.held = {way: pair}
+
+
 def by_variable(way):
     pair = Pair()
     pair.held = suspends(**{"first": None, "second": None, way: pair})
@@ -61,6 +73,7 @@ def by_variable(way):
         (by_dict, ("other", "same")),
         (by_slot, ("other", "same")),
         (by_variable, ("first", "second")),
+        (by_function_attribute, ("other", "same")),
     ],
 )
 def test_cycles_through_different_names_are_different_shapes(make, ways):
@@ -74,3 +87,9 @@ def test_cycles_through_different_names_are_different_shapes(make, ways):
 def test_cycles_through_the_same_name_are_one_shape(make):
     """However many there are."""
     assert len(reported(make, ["other"] * 5)) == 1
+
+
+def test_cycles_through_keys_of_different_types_are_different_shapes():
+    """A key is shown by its type, and what is shown differs."""
+    paths = reported(by_key, ["text", 1, "other text"])
+    assert [path.split(" -> ")[1] for path in paths] == ["dict[int]", "dict[str]"]

@@ -4,8 +4,8 @@
  * refinement (Weisfeiler-Leman) over the references inside, up to ROUNDS
  * rounds, fewer once a round tells no more members apart.  Colours start from
  * the types, of classes and of what has code from their names, and of what has
- * attributes or variables from the names of those that refer to members: two
- * attributes of one class are two leaks.  Cycles with the same signature have
+ * attributes, variables or keys from the names of those that refer to members:
+ * two attributes of one class are two leaks.  Cycles with the same signature have
  * the same size, the same types and, up to that refinement, the same structure.
  */
 #include "labels.h"
@@ -98,22 +98,33 @@ first_colour(PyObject *member)
 }
 
 static int
+is_small_dict(PyObject *object)
+{
+    return PyDict_CheckExact(object) &&
+           ((PyDictObject *)object)->ma_used <= MOST_ENTRIES;
+}
+
+static int
 has_names(PyObject *member)
 {
     PyTypeObject *type = Py_TYPE(member);
     return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
         ? !PyType_Check(member)
-        : PyFrame_Check(member) || PyGen_Check(member) || PyCoro_CheckExact(member) ||
+        : is_small_dict(member) || PyFunction_Check(member) || PyFrame_Check(member) ||
+              PyGen_Check(member) || PyCoro_CheckExact(member) ||
               PyAsyncGen_CheckExact(member) || PyExceptionInstance_Check(member);
 }
 
 static uint64_t
 mix_label(const mg_label *label)
 {
-    if (label->kind != MG_ATTRIBUTE && label->kind != MG_VARIABLE) {
-        return 0;
-    }
     uint64_t colour = mix(label->kind);
+    if (label->kind == MG_KEYED) {
+        return mix(colour ^ (uintptr_t)Py_TYPE(label->text));
+    }
+    if (label->kind != MG_ATTRIBUTE && label->kind != MG_VARIABLE) {
+        return label->kind == MG_KEY ? colour : 0;
+    }
     if (label->text != NULL) {
         /* Keys of dicts and names in code have been hashed. */
         Py_hash_t hash = PyUnicode_CheckExact(label->text)
@@ -138,19 +149,15 @@ stir(uint64_t likeness, uintptr_t value)
 static inline uint64_t
 stir_label(uint64_t likeness, const mg_label *label)
 {
+    likeness = stir(likeness, (uintptr_t)label->kind);
+    if (label->kind == MG_KEYED) {
+        return stir(likeness, (uintptr_t)Py_TYPE(label->text));
+    }
     if (label->kind != MG_ATTRIBUTE && label->kind != MG_VARIABLE) {
         return likeness;
     }
-    return stir(stir(likeness, (uintptr_t)label->kind),
-                label->text != NULL ? (uintptr_t)label->text
-                                    : (uintptr_t)label->field);
-}
-
-static int
-is_small_dict(PyObject *object)
-{
-    return PyDict_CheckExact(object) &&
-           ((PyDictObject *)object)->ma_used <= MOST_ENTRIES;
+    return stir(likeness, label->text != NULL ? (uintptr_t)label->text
+                                              : (uintptr_t)label->field);
 }
 
 /* The attributes and variables of a member that refer to members: in any order,
