@@ -260,7 +260,8 @@ mg_frame_field(PyObject *object, PyObject *target)
         if (target == generator->gi_exc_state.exc_value) {
             return "<exception being handled>";
         }
-        if (target == generator->gi_origin_or_finalizer) {
+        /* Generators have the field, too, and leave it unwritten. */
+        if (!PyGen_Check(object) && target == generator->gi_origin_or_finalizer) {
             return PyCoro_CheckExact(object) ? "cr_origin" : "<finalizer>";
         }
         if (frame != NULL && target == (PyObject *)frame->frame_obj) {
