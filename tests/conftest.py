@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sysconfig
 from pathlib import Path
 
@@ -12,6 +13,11 @@ hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
 hypothesis.settings.register_profile("brief", max_examples=20, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=20_000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# A shell that starts a job in the background lets it ignore Ctrl-C, and so would
+# the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
@@ -45,6 +51,18 @@ def pytest_addoption(parser):
         action="store_true",
         help="compare programs of the libraries in the extra `real`, not of the standard one",
     )
+    parser.addoption(
+        "--browser",
+        action="store_true",
+        help="look at pages in Chromium, too, by playwright of the extra `browser`",
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out what needs a browser, unless there is one."""
+    if collection_path.name == "test_pages_in_browser.py" and not config.getoption("--browser"):
+        return True
+    return None
 
 
 @pytest.hookimpl(wrapper=True)

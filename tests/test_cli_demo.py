@@ -73,3 +73,19 @@ def test_a_reader_that_went_away_is_no_error_of_ours():
     with start(*DEMO, "--requests", "10") as child:
         child.stdout.close()
         assert (child.stderr.read(), child.wait(timeout=60)) == ("", 1)
+
+
+def test_the_demo_writes_its_report_as_a_page(tmp_path):
+    """With the same numbers, and says where it is."""
+    page = tmp_path / "cycles.html"
+    done = run(*DEMO, "--requests", 3, "--html", page)
+    assert done.returncode == 0
+    assert f"a page, with a picture: {page}" in done.stdout.decode()
+    assert "3</span> garbage cycles in 1 shape" in page.read_text(encoding="utf-8")
+
+
+def test_the_demo_tells_that_it_cannot_write_a_page(tmp_path):
+    """Exit code 2, the file, and why."""
+    done = run(*DEMO, "--requests", 3, "--html", tmp_path / "no" / "cycles.html")
+    assert done.returncode == 2
+    assert b"cannot be written: No such file or directory" in done.stderr

@@ -302,8 +302,9 @@ def test_a_terminal_gets_a_table_and_colour_with_rich():
     assert "memguard: looking for garbage cycles ..." in shown
     assert "\x1b[1;33m10 garbage cycles in 2 shapes" in shown
     assert "─" * 40 in shown
-    (row,) = (line for line in shown.splitlines() if "__main__.Handler.callback" in line)
+    row, advice = (line for line in shown.splitlines() if "__main__.Handler.callback" in line)
     assert row.split()[:2] == ["5", "10"]
+    assert "* Keep __main__.Handler.callback as a weak method" in advice
 
 
 @POSIX

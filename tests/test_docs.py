@@ -13,7 +13,10 @@ from memguard.cli import parse
 
 ROOT = Path(__file__).parent.parent
 RUN_BLOCKS = Path(__file__).parent / "scripts" / "run_blocks.py"
-DOCUMENTS = ["README.md", "docs/quickstart.md"]
+DOCUMENTS = [
+    *("README.md", "docs/quickstart.md", "docs/cookbook.md"),
+    *("docs/reading-a-report.md", "docs/memory.md"),
+]
 
 PYTHON = re.compile(
     r"^```python\n(?P<source>.*?)^```\n(\n```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL

@@ -1,11 +1,23 @@
 """Every example runs by itself and shows what its description promises."""
 
+import re
 import sys
 from pathlib import Path
 
 from processes import run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+REPORTED = ["orchestrator.py", "orchestrator_repaired.py", "failing_task_group.py"]
+REPORTED_WITH_LIBRARIES = ["langgraph_agent.py", "openai_agent.py"]
+"""Those need examples/requirements.txt, and run with --real-libraries."""
+
+
+def pytest_generate_tests(metafunc):
+    if "reported" in metafunc.fixturenames:
+        with_libraries = metafunc.config.getoption("--real-libraries")
+        names = REPORTED_WITH_LIBRARIES if with_libraries else REPORTED
+        metafunc.parametrize("reported", names)
 
 
 def output_of(*words, **options):
@@ -48,6 +60,27 @@ def test_the_example_tests_can_fail(tmp_path):
     done = run(sys.executable, tests)
     assert done.returncode == 1
     assert b"AssertionError: 1 live cycle in 1 shape" in done.stderr
+
+
+def without_what_varies(text):
+    """Leave out times, sizes, and numbers of objects, which depend on the Python that runs."""
+    text = re.sub(r"(looked at|among) [\d,]+ objects in [\d,.]+ ms", r"\1 N objects in N ms", text)
+    text = re.sub(r"[\d,]+ objects cannot be reached .*\n", "", text)
+    text = re.sub(r"[\d,]+ objects", "N objects", text)
+    return re.sub(r"[\d,.]+ (B|KiB|MiB)\b", "N bytes", text)
+
+
+def test_the_report_beside_an_example_is_what_it_prints(reported):
+    """``tools/example_reports.py`` writes it."""
+    example = EXAMPLES / reported
+    shown = example.with_suffix(".txt").read_text(encoding="utf-8")
+    assert without_what_varies(output_of(example)) == without_what_varies(shown)
+
+
+def test_every_report_beside_an_example_is_compared():
+    """None is left behind."""
+    reports = {path.with_suffix(".py").name for path in EXAMPLES.glob("*.txt")}
+    assert reports - {"requirements.py"} == {*REPORTED, *REPORTED_WITH_LIBRARIES}
 
 
 def test_every_example_is_described_and_run_here():

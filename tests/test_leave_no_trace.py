@@ -153,7 +153,10 @@ def test_the_native_scan_does_not_bring_the_next_collection_closer(kind, describ
 
 
 def test_a_scan_tells_audit_hooks_nothing():
-    """It reads fields natively, where Python would announce that it reads them."""
+    """It reads fields natively, where Python would announce that it reads them.
+
+    What draws a report asks for ids, those of its own lines and boxes.
+    """
     printed = run_fresh(
         """
         import sys
@@ -165,7 +168,9 @@ def test_a_scan_tells_audit_hooks_nothing():
             call(held)
         events = []
         is_on = False
-        sys.addaudithook(lambda name, arguments: is_on and events.append(name))
+        sys.addaudithook(
+            lambda name, arguments: is_on and name != "builtins.id" and events.append(name)
+        )
         is_on = True
         for call in CALLS.values():
             call(held)

@@ -10,6 +10,10 @@ def use(report):
     repr(report)
     report.to_text(width=40, most_shapes=1)
     report.to_dict()
+    report.to_dot()
+    report.to_html()
+    report._repr_html_()
+    assert report.diff(report).new == ()
     for cycle in report.cycles:
         report.objects(cycle)
         assert cycle.shape.exemplar.size > 0

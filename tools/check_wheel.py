@@ -14,7 +14,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-SOURCES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed"}
+SOURCES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".css", ".js"}
 GENERATED = {"src/memguard/_core.c", "src/memguard/_names.c"}
 # What an earlier build left would be taken into the sdist, listed or not.
 LEFT_BEHIND = (".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "*.so", "*.pyd")
@@ -26,6 +26,7 @@ assert "site-packages" in pathlib.Path(memguard.__file__).parts, memguard.__file
 ring = []; ring.append(ring); del ring
 report = memguard.scan("garbage")
 assert report.cycle_count >= 1, report
+assert "<svg" in report.to_html()
 assert memguard._core.build_info()["optimised"]
 print("wheel works:", memguard.__version__)
 """

@@ -97,3 +97,63 @@ class UnsupportedPythonError(MemguardError, RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.python} cannot be scanned: {self.remedy}"
+
+
+class UnreadableReportError(MemguardError, ValueError):
+    """A document is not a report that this version can read.
+
+    Attributes:
+        reason: What is wrong with it.
+        source: Where it came from; "" when it was not a file.
+    """
+
+    def __init__(self, reason: str, source: str = "") -> None:
+        self.reason = reason
+        self.source = source
+        super().__init__(reason, source)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source or 'this'} is not a report to be read: {self.reason};"
+            " give a file from memguard run --format json --output FILE, or from report.to_json()"
+        )
+
+
+class MismatchedReportsError(MemguardError, ValueError):
+    """Two reports of different kinds were to be compared.
+
+    Attributes:
+        earlier_kind: Kind of the one.
+        later_kind: Kind of the other.
+    """
+
+    def __init__(self, earlier_kind: str, later_kind: str) -> None:
+        self.earlier_kind = earlier_kind
+        self.later_kind = later_kind
+        super().__init__(earlier_kind, later_kind)
+
+    def __str__(self) -> str:
+        return (
+            f"a report of {self.earlier_kind} cycles cannot be compared with one of"
+            f" {self.later_kind} cycles; take two scans of the same kind"
+        )
+
+
+class UnreadableBaselineError(MemguardError, ValueError):
+    """A file of known shapes cannot be used.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(path, reason)
+
+    def __str__(self) -> str:
+        return (
+            f"{str(self.path)!r} cannot be used as a baseline: {self.reason};"
+            " make one with memguard run --write-baseline FILE"
+        )

@@ -36,6 +36,10 @@ def call():
         report = memguard.scan("live", roots=[kept], **options)
         report.to_text()
         report.to_json()
+        report.to_dot()
+        report.to_html()
+        report._repr_html_()
+        report.diff(report)
         repr(report)
         for cycle in report.cycles:
             report.objects(cycle)

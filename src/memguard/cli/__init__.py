@@ -1,7 +1,8 @@
 """The command line: one file per command.
 
-Only here do errors become exit codes: 0 done, 1 a check failed, 2 wrong use;
-``memguard run`` ends with the exit code of the program that it runs.
+Only here do errors become exit codes: 0 done, 1 a check failed, 2 wrong use,
+3 a shape of cycles that is not in the baseline; ``memguard run``
+otherwise ends with the exit code of the program that it runs.
 """
 
 import argparse
@@ -18,6 +19,9 @@ examples:
   memguard run --gc off -m app           keep everything that only the collector frees
   memguard run --every 60 -m app         report each minute, too
   kill -USR1 PID                         report now (a program under memguard run)
+  memguard run --format html --output cycles.html app.py
+                                         report as a page for a browser
+  memguard report cycles.jsonl           show a saved report again, or compare two
   memguard doctor                        check this build and this Python
 
 "memguard COMMAND --help" says more.
@@ -35,7 +39,7 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe all commands."""
-    from memguard.cli import demo, doctor, run
+    from memguard.cli import demo, doctor, report, run
 
     parser = argparse.ArgumentParser(
         prog="memguard",
@@ -45,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for command in (run, demo, doctor):
+    for command in (run, report, demo, doctor):
         command.add_to(commands)
     return parser
 

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import sys
+from pathlib import Path
 from typing import Any
 
 from memguard.cli.quantity import positive_count
@@ -26,6 +27,12 @@ def add_to(commands: Any) -> None:
         metavar="COUNT",
         help=f"requests to serve, seven contexts each (default: {REQUESTS})",
     )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write the report as a page for a browser, too",
+    )
     parser.set_defaults(command=demo)
 
 
@@ -34,7 +41,9 @@ def demo(options: argparse.Namespace) -> int:
     import asyncio
 
     from memguard.cli.orchestrator import AgentContext, handle_requests
+    from memguard.cli.sink import UnwritableOutputError
     from memguard.cli.terminal import progress, render
+    from memguard.heap.baseline import replace_file
     from memguard.heap.scan import scan
 
     print(f"Serving {options.requests:,} requests; each delegates to agents, two levels deep.")
@@ -48,6 +57,12 @@ def demo(options: argparse.Namespace) -> int:
         print(render(report, sys.stdout))
         duration_seconds = report.duration_seconds
         found = report.cycle_count
+        if options.html is not None:
+            try:
+                replace_file(options.html, report.to_html())
+            except OSError as error:
+                raise UnwritableOutputError(options.html, error.strerror or str(error)) from None
+            print(f"\nThe same as a page, with a picture: {options.html}")
 
     still_there = len(gc.get_objects())
     freed = gc.collect()

@@ -18,13 +18,17 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from memguard._core import HeapGraph
+from memguard.cli.gate import Gate
 from memguard.cli.sink import Sink, complain, show_status
 from memguard.cli.terminal import render
+from memguard.errors import MemguardError
 from memguard.heap.arguments import ScanKind
 from memguard.heap.render.text import count
 from memguard.heap.report import ScanReport, keeps_any_of
+from memguard.heap.saved import SavedReport
 from memguard.heap.scan import hold_live_cycles, scan, scan_beyond
 from memguard.heap.shapes import Shape
 
@@ -42,7 +46,7 @@ class ReportOptions:
 
     Attributes:
         kinds: Kinds of cycles, in order.
-        as_json: One JSON object per line instead of text.
+        format: "text", "json", "html" or "dot".
         min_size: Smallest cycle to report [objects].
         types: Report only cycles with one of these, "module.QualName".
         verbose: Show every step of each loop.
@@ -52,7 +56,7 @@ class ReportOptions:
     """
 
     kinds: tuple[ScanKind, ...]
-    as_json: bool
+    format: str
     min_size: int
     types: tuple[str, ...]
     verbose: bool
@@ -72,9 +76,10 @@ class Reporter:
     asked for during another follows it.
     """
 
-    def __init__(self, options: ReportOptions, sink: Sink) -> None:
+    def __init__(self, options: ReportOptions, sink: Sink, gate: Gate) -> None:
         self._options = options
         self._sink = sink
+        self._gate = gate
         self._pid = os.getpid()
         self._started_seconds = time.monotonic()
         self._collections_before = 0
@@ -107,7 +112,7 @@ class Reporter:
         # A report for nobody brings what reports bring with them: modules,
         # caches, and the classes that rich makes.
         with scan("live") as report:
-            self._rendered("live", report, Counter(), "end")
+            self._rendered([self._described("live", report, Counter(), "end")])
         gc.collect()
         self._known = hold_live_cycles()
         self._collections_before = _collection_count()
@@ -136,6 +141,7 @@ class Reporter:
             for name in ("last_exc", "last_type", "last_value", "last_traceback"):
                 sys.__dict__.pop(name, None)
             self.report("end")
+            self._judge()
         except KeyboardInterrupt:
             complain("no report: interrupted")
         if hasattr(signal, "SIGUSR1") and signal.getsignal(signal.SIGUSR1) == self._on_signal:
@@ -160,18 +166,31 @@ class Reporter:
                 self._reporting.release()
 
     def _write(self, trigger: str) -> None:
-        texts = []
+        described = []
         found = False
         for kind in self._options.kinds:
             show_status(f"memguard: looking for {kind} cycles ...")
             with self._scan(kind) as report:
                 kept, left_out = self._sift(report)
                 found = found or bool(kept.shapes)
-                texts.append(self._rendered(kind, kept, left_out, trigger))
-        if found and not self._options.as_json:
-            texts.append(f"\n{_HINT_WEAK}\n")
+                self._gate.see(kept)
+                described.append(self._described(kind, kept, left_out, trigger))
+        text = self._rendered(described)
         show_status("")
-        self._sink.write("".join(texts))
+        if self._options.format in ("html", "dot"):
+            self._sink.replace(text)
+        else:
+            hint = f"\n{_HINT_WEAK}\n" if found and self._options.format == "text" else ""
+            self._sink.write(text + hint)
+
+    def _judge(self) -> None:
+        """Tell what is new, on standard error in any case."""
+        try:
+            verdict, _ = self._gate.judge()
+        except MemguardError as error:
+            verdict = f"memguard: {error}\n"
+        if verdict:
+            complain(verdict.removeprefix("memguard: ").removesuffix("\n"))
 
     def _scan(self, kind: ScanKind) -> ScanReport:
         return scan_beyond(
@@ -200,19 +219,19 @@ class Reporter:
                 return f"without an instance of {' or '.join(options.types)} (--type)"
         return ""
 
-    def _rendered(
+    def _described(
         self, kind: ScanKind, report: ScanReport, left_out: Counter[str], trigger: str
-    ) -> str:
+    ) -> str | dict[str, Any]:
+        """Give a report as text, or as a document with when and where it was made."""
         elapsed_seconds = time.monotonic() - self._started_seconds
-        if self._options.as_json:
-            values = {
+        if self._options.format != "text":
+            return {
                 "trigger": trigger,
                 "pid": self._pid,
                 "elapsed_seconds": elapsed_seconds,
                 **report.to_dict(),
                 "shapes_left_out_count": left_out.total(),
             }
-            return json.dumps(values) + "\n"
         hints = [f"Left out: {count(number, 'shape')} {why}." for why, number in left_out.items()]
         collections = _collection_count() - self._collections_before
         if kind == "garbage" and collections:
@@ -223,6 +242,20 @@ class Reporter:
         if hints:
             lines += ["", *hints]
         return "\n".join(lines) + "\n"
+
+    def _rendered(self, described: list[str | dict[str, Any]]) -> str:
+        documents = [item for item in described if isinstance(item, dict)]
+        if self._options.format == "html":
+            from memguard.heap.render.html import render_page
+
+            return render_page([SavedReport.from_dict(document) for document in documents])
+        if self._options.format == "dot":
+            from memguard.heap.render.dot import render_dot
+
+            return render_dot([SavedReport.from_dict(document) for document in documents])
+        return "".join(
+            item if isinstance(item, str) else json.dumps(item) + "\n" for item in described
+        )
 
     def _title(self, kind: str, trigger: str, elapsed_seconds: float) -> str:
         when = f"{_WHEN[trigger]}, after {elapsed_seconds:,.1f} s"

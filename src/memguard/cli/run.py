@@ -1,6 +1,7 @@
 """``memguard run``: run a program and report its cycles."""
 
 import argparse
+import atexit
 import gc
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,9 @@ examples:
   memguard run --gc off -m app           keep everything that only the collector frees
   memguard run --type app.models.Context --min-size 3 -m app
   memguard run --every 60 --format json --output cycles.jsonl -m app
+  memguard run --format html --output cycles.html app.py
+  memguard run --write-baseline shapes.toml app.py     what there is is known
+  memguard run --fail-on shapes.toml app.py            exit code 3 if more is there
   kill -USR1 PID                         report now, and go on
   python -X dev -m memguard run app.py   give options to Python itself
 
@@ -38,7 +42,12 @@ and its exit handlers have run; a program that is killed, calls os._exit or
 replaces itself ends without a report. Only the process that was started
 reports, its children do not: run a server in the foreground. A program that
 handles SIGUSR1 itself keeps it. --every runs a thread, memguard-report, of which
-os.fork() may warn.
+os.fork() may warn. A page or graph shows the newest report: each replaces the
+one before.
+
+--fail-on judges the shapes of all reports when the program has ended. A new one
+makes the exit code 3, unless the program itself failed: its own exit code stays.
+The process then ends without taking its modules apart.
 """
 
 _WITHOUT_VALUE = ("-h", "--help", "--include-stdlib", "--verbose")
@@ -128,15 +137,28 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--format",
-        choices=("text", "json"),
+        choices=("text", "json", "html", "dot"),
         default="text",
-        help="json: one object per line and kind of cycle (default: text)",
+        help="json: one object per line and kind of cycle; html: a page for a browser, needs"
+        " --output; dot: a graph for Graphviz (default: text)",
     )
     add(
         "--output",
         type=Path,
         metavar="FILE",
-        help="append the reports to a file (default: standard error)",
+        help="append the reports to a file; html and dot replace it (default: standard error)",
+    )
+    add(
+        "--write-baseline",
+        type=Path,
+        metavar="FILE",
+        help="add the shapes of all reports to a file of known ones",
+    )
+    add(
+        "--fail-on",
+        type=Path,
+        metavar="FILE",
+        help="end with exit code 3, and advice, when a shape is not in this file of known ones",
     )
     add(
         "--max-objects",
@@ -156,17 +178,21 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Callable[[], int]:
     """Prepare to report, and give what runs the program."""
     from memguard.cli import program
+    from memguard.cli.gate import Gate
     from memguard.cli.reporter import Reporter, ReportOptions
-    from memguard.cli.sink import Sink
+    from memguard.cli.sink import MissingOutputError, Sink
 
     if not options.program:
         raise program.MissingProgramError
     name, *arguments = options.program
+    if options.format == "html" and options.output is None:
+        raise MissingOutputError
+    gate = Gate(options.write_baseline, options.fail_on)
     start = (program.module if options.module else program.script)(name, arguments)
     reporter = Reporter(
         ReportOptions(
             kinds=("garbage", "live") if options.kind == "both" else (options.kind,),
-            as_json=options.format == "json",
+            format=options.format,
             min_size=options.min_size,
             types=tuple(options.type),
             verbose=options.verbose,
@@ -175,13 +201,22 @@ def run(options: argparse.Namespace) -> Callable[[], int]:
             budget_seconds=options.budget_seconds,
         ),
         Sink(options.output),
+        gate,
     )
+    # The first handler runs last: after the program's own, and the report's.
+    atexit.register(gate.exit_if_failed)
     reporter.start(options.every)
     if options.gc == "off":
         gc.disable()
 
     def run_program() -> int:
-        start()
+        gate.program_failed = True
+        try:
+            start()
+        except SystemExit as end:
+            gate.program_failed = end.code not in (None, 0)
+            raise
+        gate.program_failed = False
         return 0
 
     return run_program

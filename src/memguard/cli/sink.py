@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from memguard.errors import MemguardError
+from memguard.heap.baseline import replace_file
 
 
 class UnwritableOutputError(MemguardError):
@@ -32,6 +33,13 @@ class UnwritableOutputError(MemguardError):
             f"--output {str(self.path)!r} cannot be written: {self.reason};"
             " name a file in an existing folder, or leave it out for standard error"
         )
+
+
+class MissingOutputError(MemguardError):
+    """A page was to be made, and no file was named for it."""
+
+    def __str__(self) -> str:
+        return "--format html makes a page for a browser; name its file with --output FILE"
 
 
 class Sink:
@@ -78,6 +86,17 @@ class Sink:
             _write_all(descriptor, text.encode("utf-8", "backslashreplace"))
         finally:
             os.close(descriptor)
+
+    def replace(self, text: str) -> None:
+        """Write a whole text in place of what the file has.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self._path is None:
+            _write_error(text)
+        else:
+            replace_file(self._path, text)
 
 
 def complain(message: str) -> None:

@@ -6,11 +6,12 @@ Without either, plain text. ``NO_COLOR`` is respected by rich itself.
 import contextlib
 import functools
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from memguard.heap.render.text import (
     Path,
+    advice_on,
     left_out,
     merge_by_path,
     notes,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from memguard.heap.report import ScanReport
+    from memguard.heap.saved import SavedReport
 
 MOST_SHAPES = 20
 _PLAIN_WIDTH = 100
@@ -39,7 +41,9 @@ def has_rich() -> bool:
     return bool(rich.console)
 
 
-def render(report: "ScanReport", stream: TextIO | None, *, verbose: bool = False) -> str:
+def render(
+    report: "ScanReport | SavedReport", stream: TextIO | None, *, verbose: bool = False
+) -> str:
     """Write a report as a stream shows it best.
 
     Args:
@@ -75,7 +79,7 @@ def render(report: "ScanReport", stream: TextIO | None, *, verbose: bool = False
     return written.get().rstrip()
 
 
-def _table(paths: Iterable[Path]) -> "Table":
+def _table(paths: Sequence[Path]) -> "Table":
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -84,13 +88,13 @@ def _table(paths: Iterable[Path]) -> "Table":
     for name in ("cycles", "objects", "bytes", "holding"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("loop", overflow="fold")
-    for path in paths:
+    for path, advice in zip(paths, advice_on(paths, _PLAIN_WIDTH), strict=True):
         table.add_row(
             f"{path.cycle_count:,}",
             f"{path.object_count:,}",
             size(path.shallow_bytes),
             size(path.retained_bytes),
-            escape(path.text),
+            escape("\n".join([path.text, *(line[5:] for line in advice)])),
         )
     return table
 

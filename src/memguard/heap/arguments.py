@@ -28,6 +28,15 @@ def checked_kind(kind: str) -> ScanKind:
     raise UnknownOptionError("kind", kind, get_args(ScanKind))
 
 
+def checked_explain(explain: bool | str) -> bool | Literal["values"]:
+    """Give what a report shall say of its cycles."""
+    if type(explain) is not str:
+        return bool(explain)
+    if explain == "values":
+        return "values"
+    raise UnknownOptionError("explain", explain, ("values",))
+
+
 def checked_types(types: Iterable[type | str]) -> tuple[type | str, ...]:
     """Give the classes, and names of classes, that a report is limited to."""
     remedy = "classes, or names 'module.QualName'"

@@ -31,7 +31,7 @@ others are counted only [count]."""
 _MEMBERS_RANKED = 1_000
 _FUNCTION_NAME = FunctionType.__dict__["__qualname__"].__get__
 _POSITION = re.compile(r"(?<=[\[ ])\d+(?=[\]>])")
-_NAMES_OF_PARTS = (".__closure__", ".__defaults__", ".__kwdefaults__", ".keywords", ".__globals__")
+NAMES_OF_PARTS = (".__closure__", ".__defaults__", ".__kwdefaults__", ".keywords", ".__globals__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Loop(NamedTuple):
             return step.removesuffix(".<variables>") + label
         if before == ".__globals__" and label.startswith("["):
             return f"{step.removesuffix(before)}.<global {label[1:-1]}>"
-        named_part = before in _NAMES_OF_PARTS and not label[1:2].isdigit()
+        named_part = before in NAMES_OF_PARTS and not label[1:2].isdigit()
         return step + label if label and (named_part or place in self.single_tuples) else None
 
 
@@ -193,6 +193,18 @@ def _in_words(objects: list[object]) -> tuple[list[str], list[str]]:
     return types, names
 
 
+def loop_members(graph: HeapGraph, exemplar: int, most: int) -> tuple[list[object], int]:
+    """Give the objects of the loop that `find_loop` puts into words, and how many more it has."""
+    counts = graph.cycle_types(exemplar)
+    program_classes = [
+        (type_name(cls), cls) for cls, _ in counts if not is_library_module(module_of(cls))
+    ]
+    owners = _owners(graph, exemplar, counts, program_classes)
+    objects, _, hidden_count = graph.find_loop(exemplar, owners, most)
+    # The last one is the target of the last reference: the first, or one too many.
+    return objects[:-1], hidden_count
+
+
 def _owner_name(graph: HeapGraph, exemplar: int, owners: type | list[int]) -> str:
     if type(owners) is not list:
         return short_name(type_name(cast("type", owners)))
@@ -206,7 +218,7 @@ def _named(objects: list[object], labels: Sequence[str | None]) -> list[str]:
         source, target = objects[place], objects[place + 1]
         way = texts[-1] if texts else ""
         text = None
-        if way in _NAMES_OF_PARTS:
+        if way in NAMES_OF_PARTS:
             text = part_of_function(objects[place - 1], way, source, target)
         if label is None or label.startswith(".<stack "):
             label = refine_label(source, target, label)

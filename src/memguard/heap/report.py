@@ -10,13 +10,17 @@ import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from memguard._core import HeapGraph
 from memguard.errors import ReportReleasedError
 from memguard.heap.cuts import Cut
 from memguard.heap.names import bases_of, count_by_name, type_name
 from memguard.heap.shapes import Cycle, Shape, Sketch, cycle_of, shape_of, sketch_of
+
+if TYPE_CHECKING:
+    from memguard.heap.difference import ReportDifference
+    from memguard.heap.saved import SavedReport
 
 SHAPES_NAMED_AT_ONCE = 64
 """Shapes whose references are named within the scan; others when looked at [count]."""
@@ -38,6 +42,8 @@ class ScanReport:
         cuts: References left out of live cycles.
         unreachable_types: Objects that the collector would free now, counted
             by type, "module.QualName", most first.
+        shows_values: Written reports say what objects look like, since
+            ``explain="values"`` asked for it.
 
     Thread-safety: any thread; values never change.
     """
@@ -48,14 +54,15 @@ class ScanReport:
         graphs: tuple[HeapGraph, ...],
         cuts: frozenset[Cut],
         *,
-        explain: bool,
+        explain: bool | Literal["values"],
         keeps_type: Callable[[Iterable[tuple[type, int]]], bool] | None = None,
         is_new: Callable[[HeapGraph, int], bool] | None = None,
     ) -> None:
         self.kind = kind
         self.cuts = cuts
         self._graphs = graphs
-        self._explain = explain
+        self._explain = bool(explain)
+        self.shows_values = explain == "values"
         self._is_new = is_new
         self._sketches: list[Sketch] | None = None
         self._shapes: tuple[Shape, ...] | None = None
@@ -189,16 +196,18 @@ class ScanReport:
             raise ReportReleasedError
         return cycle.shape.graph.cycle_objects(cycle.index)
 
-    def _is_released(self) -> bool:
+    @property
+    def is_released(self) -> bool:
+        """Tell whether the objects are no longer held."""
         return any(graph.released for graph in self._graphs)
 
     def _require_held(self) -> None:
-        if self._is_released():
+        if self.is_released:
             raise ReportReleasedError
 
     def release(self) -> None:
         """Drop the references to what was found; may be called again."""
-        if self._explain and self._sketches is None and not self._is_released():
+        if self._explain and self._sketches is None and not self.is_released:
             self._sketches = self._sketch_shapes()
         for graph in self._graphs:
             graph.release()
@@ -237,6 +246,42 @@ class ScanReport:
         import json
 
         return json.dumps(self.to_dict(), indent=indent)
+
+    def to_html(self) -> str:
+        """Write a page that a browser shows by itself: it asks for no other file.
+
+        For each shape it draws one cycle with its loop marked; the extra
+        "html" draws all of that cycle, else only the loop is. Write it while
+        the report holds its objects: of a released report only loops are left.
+        """
+        from memguard.heap.render.html import render_page
+        from memguard.heap.saved import SavedReport
+
+        return render_page([SavedReport.from_dict(self.to_dict())])
+
+    def to_dot(self) -> str:
+        """Write one cycle of each shape as a graph for Graphviz, loops marked."""
+        from memguard.heap.render.dot import render_dot
+        from memguard.heap.saved import SavedReport
+
+        return render_dot([SavedReport.from_dict(self.to_dict())])
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: the verdict, and the first shapes with their pictures."""
+        from memguard.heap.render.notebook import render_fragment
+        from memguard.heap.saved import SavedReport
+
+        return render_fragment(SavedReport.from_dict(self.to_dict()))
+
+    def diff(self, earlier: "ScanReport | SavedReport") -> "ReportDifference":
+        """Say what is new, grown, smaller and gone since an earlier report.
+
+        Raises:
+            MismatchedReportsError: They are of different kinds.
+        """
+        from memguard.heap.difference import difference_between
+
+        return difference_between(earlier, self)
 
     def __str__(self) -> str:
         return self.to_text()

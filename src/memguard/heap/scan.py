@@ -8,7 +8,7 @@ import gc
 import platform
 from collections.abc import Callable, Iterable
 from types import CoroutineType
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from memguard import _core
 from memguard.errors import UnsupportedPythonError
@@ -16,6 +16,7 @@ from memguard.heap.arguments import (
     ScanKind,
     checked_budget_seconds,
     checked_cuts,
+    checked_explain,
     checked_kind,
     checked_max_objects,
     checked_roots,
@@ -34,7 +35,7 @@ def scan(
     cuts: Iterable[str] = DEFAULT_CUTS,
     max_objects: int | None = None,
     budget_seconds: float | None = None,
-    explain: bool = True,
+    explain: bool | Literal["values"] = True,
 ) -> ScanReport:
     """Find the reference cycles of this process.
 
@@ -63,13 +64,19 @@ def scan(
             lie on which cycle, and shapes name no reference. Sizes are worked
             out when ``report.cycles`` or ``report.shapes`` is first read, from
             the objects as they are then.
+            "values" is like True, and ``to_dict``,
+            ``to_json``, ``to_html`` and ``to_dot`` also say what the drawn
+            objects look like: texts of numbers and strings, shortened,
+            without those whose names look like secrets. That runs
+            ``__repr__`` of their classes, which is code of the program, when
+            the report is written.
 
     Returns:
         The cycles, grouped by shape, most objects first. It holds references
         to their members until it is dropped or released.
 
     Raises:
-        UnknownOptionError: *kind* or one of *cuts* does not exist.
+        UnknownOptionError: *kind*, one of *cuts* or *explain* does not exist.
         LimitOutOfRangeError: *max_objects* or *budget_seconds* is too small.
         WrongTypeError: *types*, *roots* or *cuts* is not iterable, or *types*
             holds something else than classes and names.
@@ -113,7 +120,7 @@ def scan_beyond(
     cuts: Iterable[str] = DEFAULT_CUTS,
     max_objects: int | None = None,
     budget_seconds: float | None = None,
-    explain: bool = True,
+    explain: bool | Literal["values"] = True,
 ) -> ScanReport:
     """Scan, and leave out cycles whose members were all known before.
 
@@ -133,6 +140,7 @@ def scan_beyond(
     """
     kind = checked_kind(kind)
     parsed = checked_cuts(cuts)
+    explain = checked_explain(explain)
     keeps_type = None if types is None else keeps_any_of(checked_types(types))
     extra_references = 1
     if roots is not None and not isinstance(roots, tuple):
@@ -147,7 +155,7 @@ def scan_beyond(
         checked_budget_seconds(budget_seconds),
         keep=known,
         root_references=extra_references,
-        describe=explain,
+        describe=bool(explain),
     )
     uses_cuts = kind == "live" or roots is not None
     return ScanReport(
@@ -164,6 +172,38 @@ def _not_in(known_ids: frozenset[int]) -> Callable[[_core.HeapGraph, int], bool]
     if not known_ids:
         return None
     return lambda graph, index: not known_ids.issuperset(graph.cycle_ids(index))
+
+
+def scan_around(
+    objects: list[object], kind: ScanKind = "garbage", *, cuts: Iterable[str] = DEFAULT_CUTS
+) -> ScanReport:
+    """Scan what some objects reach, for cycles in which one of them takes part.
+
+    Unlike `scan` with ``roots``, it leaves out cycles that the objects only
+    refer to. References from the list itself count as none.
+
+    Args:
+        objects: Where to start.
+        kind: As for `scan`.
+        cuts: References that are not followed; see `scan`.
+
+    Returns:
+        A report, as from `scan`.
+
+    Cost:
+        O(what the objects reach); everything stands still meanwhile.
+    """
+    parsed = checked_cuts(cuts)
+    # The list and the tuple that is made of it hold each object once.
+    graph = _native_scan(kind, flags_of(parsed), tuple(objects), 0, 0.0, root_references=2)
+    ids = frozenset(map(id, objects))
+    return ScanReport(
+        kind,
+        (graph,),
+        parsed,
+        explain=True,
+        is_new=lambda graph, index: not ids.isdisjoint(graph.cycle_ids(index)),
+    )
 
 
 def scan_created(function: Callable[..., object], *args: object) -> ScanReport:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from memguard._core import HeapGraph
+from memguard.heap.advice import Advice, advise
 from memguard.heap.loops import Edge, Loop, find_loop, is_library_only
 from memguard.heap.names import count_by_name, is_library_module, module_of, type_name
 
@@ -77,13 +78,33 @@ class Shape:
     graph: HeapGraph = field(repr=False)
     number: int = field(repr=False)
     indexes: tuple[int, ...] | None = field(default=None, repr=False)
+    is_named: bool = field(default=False, repr=False)
+    _advised: list[Advice | None] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def advice(self) -> Advice | None:
+        """Which references to cut, proved on the cycles; found when first read.
+
+        None without ``explain``, for cycles too large to search, and after
+        the report was released unless it was read before.
+        """
+        if not self._advised and self.is_named and not self.graph.released:
+            self._advised.append(advise(self.graph, self._exemplar(), self.cycle_indexes()))
+        return self._advised[0] if self._advised else None
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether `advice` was read already, and costs nothing."""
+        return bool(self._advised)
 
     @property
     def exemplar(self) -> Cycle:
         """One cycle of this shape, one like that which `path` describes."""
+        return cycle_of(self.graph, self._exemplar(), self)
+
+    def _exemplar(self) -> int:
         _, _, exemplar = self.graph.shape_outline(self.number)
-        index = exemplar if self.indexes is None else self.indexes[0]
-        return cycle_of(self.graph, index, self)
+        return exemplar if self.indexes is None else self.indexes[0]
 
     def cycle_indexes(self) -> Sequence[int]:
         """Give the numbers of its cycles in the native answer."""
@@ -166,6 +187,7 @@ def shape_of(sketch: Sketch) -> Shape:
         is_library_only=sketch.is_library_only,
         graph=sketch.graph,
         number=sketch.number,
+        is_named=any(loop.labels),
     )
 
 

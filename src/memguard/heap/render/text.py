@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memguard.heap.names import short_name
+from memguard.heap.render.remedy import advice_dict, advice_lines, advised
 
 if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
+    from memguard.heap.saved import SavedReport, SavedShape
     from memguard.heap.shapes import Shape
+
+SHAPES_ADVISED = 5
+"""Entries with advice, which is found only for what is shown [count]."""
 
 _MOST_TYPES = 6
 _POSITION = re.compile(r"\[\d+\]")
-_NOUNS = {"garbage": "garbage", "live": "live", "created": "new"}
+NOUNS = {"garbage": "garbage", "live": "live", "created": "new"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Path:
     object_count: int
     shallow_bytes: int
     retained_bytes: int
+    shape: "Shape | SavedShape"
 
     @property
     def cycles(self) -> str:
@@ -39,11 +45,16 @@ class Path:
         return cycles if self.shape_count == 1 else f"{cycles} in {self.shape_count:,} shapes"
 
 
-def merge_by_path(shapes: Iterable["Shape"], *, verbose: bool = False) -> list[Path]:
+def alike(path: str) -> str:
+    """Give a loop without positions in lists, by which loops are told apart."""
+    return _POSITION.sub("[]", path)
+
+
+def merge_by_path(shapes: "Iterable[Shape | SavedShape]", *, verbose: bool = False) -> list[Path]:
     """Add up shapes that read alike, those with most objects first."""
-    alike: dict[str, list[Shape]] = {}
+    merged: dict[str, list[Shape | SavedShape]] = {}
     for shape in shapes:
-        alike.setdefault(_POSITION.sub("[]", shape.path), []).append(shape)
+        merged.setdefault(alike(shape.path), []).append(shape)
     paths = [
         Path(
             text=same[0].verbose_path if verbose else same[0].path,
@@ -52,8 +63,9 @@ def merge_by_path(shapes: Iterable["Shape"], *, verbose: bool = False) -> list[P
             object_count=sum(shape.object_count for shape in same),
             shallow_bytes=sum(shape.shallow_bytes for shape in same),
             retained_bytes=sum(shape.retained_bytes for shape in same),
+            shape=same[0],
         )
-        for same in alike.values()
+        for same in merged.values()
     ]
     return sorted(paths, key=lambda path: (-path.object_count, path.text))
 
@@ -68,15 +80,17 @@ def left_out(paths: Sequence[Path]) -> list[str]:
 
 
 def render_text(
-    report: "ScanReport", *, width: int, most_shapes: int, verbose: bool = False
+    report: "ScanReport | SavedReport", *, width: int, most_shapes: int, verbose: bool = False
 ) -> str:
     """Write a report: verdict, shapes, what was left out."""
     lines = [verdict(report)]
     lines += unreachable(report)
     paths = merge_by_path(report.shapes, verbose=verbose)
-    for number, path in enumerate(paths[:most_shapes], 1):
+    shown = paths[:most_shapes]
+    for number, (path, advice) in enumerate(zip(shown, advice_on(shown, width), strict=True), 1):
         lines.append("")
         lines += _entry(number, path, width)
+        lines += advice
     hidden = left_out(paths[most_shapes:])
     if hidden:
         lines += ["", *hidden]
@@ -86,9 +100,9 @@ def render_text(
     return "\n".join(lines)
 
 
-def verdict(report: "ScanReport") -> str:
+def verdict(report: "ScanReport | SavedReport") -> str:
     """Say in one line what was found."""
-    noun = _NOUNS[report.kind]
+    noun = NOUNS[report.kind]
     looked = f"{report.object_count:,} objects in {report.duration_seconds * 1e3:,.1f} ms"
     cycles = report.cycle_count
     if cycles == 0:
@@ -100,7 +114,7 @@ def verdict(report: "ScanReport") -> str:
     )
 
 
-def unreachable(report: "ScanReport") -> list[str]:
+def unreachable(report: "ScanReport | SavedReport") -> list[str]:
     """Say what waits for the collector: cycles and what only they hold."""
     if report.kind == "live" or report.unreachable_count == 0:
         return []
@@ -132,7 +146,15 @@ def _entry(number: int, entry: Path, width: int) -> list[str]:
     return [head, *path]
 
 
-def notes(report: "ScanReport") -> list[str]:
+def advice_on(paths: Sequence[Path], width: int) -> list[list[str]]:
+    """Say for each entry what to cut; nothing where no advice can be given."""
+    return [
+        [] if advice is None else advice_lines(advice_dict(advice), width)
+        for advice in advised((path.shape for path in paths), SHAPES_ADVISED)
+    ]
+
+
+def notes(report: "ScanReport | SavedReport") -> list[str]:
     """Say what the report does not cover."""
     lines = []
     if not report.complete:
