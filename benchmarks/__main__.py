@@ -9,6 +9,7 @@ from that file.
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -38,6 +39,12 @@ def _run(module: str, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def _processor_count() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def measure_all(*, largest: int, with_peers: bool) -> dict[str, Any]:
     """Run every part."""
     sizes = [size for size in SIZES if size <= largest]
@@ -51,6 +58,7 @@ def measure_all(*, largest: int, with_peers: bool) -> dict[str, Any]:
         "python": platform.python_version(),
         "compiler": _core.build_info()["compiler"],
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor_count": _processor_count(),
         "date": time.strftime("%Y-%m-%d"),
         "scans": scans,
         "peers": [answer for peer in peers for answer in _run("peers", peer, str(peer_size))],

@@ -154,6 +154,19 @@ def _agents(count: int) -> list[object]:
     return held
 
 
+def _kinds(count: int) -> object:
+    """Make twenty kinds of agents: a cycle for each twenty objects, and plain records."""
+    kinds = [type(f"Agent{number}", (), {}) for number in range(20)]
+    held: list[object] = []
+    for number in range(count // 20):
+        parent, child = kinds[number % 20](), kinds[number % 20]()
+        parent.children, parent.data = [child], {"step": [number]}
+        child.parent, child.data = parent, {"step": [number]}
+        held.append(parent)
+    held.extend(Record(number) for number in range(count * 6 // 20))
+    return held
+
+
 def _documents(count: int) -> list[object]:
     return [
         {"id": n, "tags": ["a", "b", n], "author": {"name": "x", "scores": [n, n + 1]}}
@@ -215,6 +228,7 @@ HEAPS: dict[str, Callable[[int], object]] = {
     "cycles, __dict__": _families(Context),
     "cycles, __slots__": _families(SlottedContext),
     "cycles, scattered": _scattered(_families(Context)),
+    "twenty shapes": _kinds,
     "one tree, __dict__": _tree(Context),
     "one tree, __slots__": _tree(SlottedContext),
     "one ring": _ring,

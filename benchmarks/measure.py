@@ -85,8 +85,17 @@ def scan_live() -> None:
     memguard.scan("live", explain=False)
 
 
+def scan_live_on_one_thread() -> None:
+    """Do the same as where there is one processor."""
+    _core._force_threads(1)
+    try:
+        memguard.scan("live", explain=False)
+    finally:
+        _core._force_threads(0)
+
+
 def explain_live() -> None:
-    """Find all live cycles, weigh them, group them and name their references."""
+    """Find all live cycles, group them and name their references."""
     memguard.scan("live")
 
 
@@ -95,5 +104,6 @@ SCANS: dict[str, Callable[[], object]] = {
     "garbage": scan_garbage,
     "live": scan_live,
     "explained": explain_live,
+    "one_thread": scan_live_on_one_thread,
 }
 """By name; "collect" is the yardstick."""

@@ -27,8 +27,9 @@ million objects is 30 to 120 ms.
 WHAT = """\
 - **garbage**: `scan("garbage", explain=False)`, all unreachable objects and the cycles among them.
 - **live**: `scan("live", explain=False)`, all cycles that are in use.
-- **explained**: `scan("live")`, which also weighs every cycle, groups cycles by shape and names
-  the references of one of each.
+- **explained**: `scan("live")`, which also groups cycles by shape and names the references of one
+  of each. Sizes are worked out when they are first read, which is not part of it.
+- **one thread**: live again, with one thread where there would be several.
 """
 
 
@@ -68,8 +69,13 @@ def _scans(version: str, measured: dict[str, Any]) -> str:
         for size in sizes:
             seconds = by_key[heap, size]
             cells += [_ratio(seconds[call] / seconds["collect"]) for call in calls]
+        cells.append(_ratio(seconds["one_thread"] / seconds["collect"]))
         rows.append(cells)
-    title = f"CPython {measured['python']}, {measured['machine']}, {measured['date']}\n"
+    head.append(head[-1].replace("explained", "one thread"))
+    title = (
+        f"CPython {measured['python']}, {measured['machine']}, {measured['processor_count']}"
+        f" processors, {measured['date']}\n"
+    )
     return f"### {version}\n\n{title}\n{_table(head, rows)}"
 
 
@@ -122,7 +128,7 @@ def _peers(results: dict[str, Any]) -> str:
     text = (
         f"{size:,} objects, a tenth of them in cycles of two. How many times longer than memguard"
         " each took on the same heap in the same process, and in brackets: than memguard with"
-        " every cycle weighed, grouped and named.\n"
+        " cycles grouped by shape and named.\n"
     )
     return f"{text}\n{_table(head, list(rows.values()))}"
 
