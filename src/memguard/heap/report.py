@@ -206,9 +206,13 @@ class ScanReport:
             raise ReportReleasedError
 
     def release(self) -> None:
-        """Drop the references to what was found; may be called again."""
-        if self._explain and self._sketches is None and not self.is_released:
-            self._sketches = self._sketch_shapes()
+        """Drop the references to what was found; may be called again.
+
+        What an explained report says of shapes is worked out before, sizes
+        included, if it was not read yet.
+        """
+        if self._explain and self._shapes is None and not self.is_released:
+            self._shapes = self._describe_shapes()
         for graph in self._graphs:
             graph.release()
 
