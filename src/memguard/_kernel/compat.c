@@ -187,7 +187,7 @@ mg_code_of(PyObject *object)
     if (PyFrame_Check(object)) {
         code = PyFrame_GetCode((PyFrameObject *)object);
     }
-    else if (PyGen_Check(object) || PyCoro_CheckExact(object) ||
+    else if (PyGen_CheckExact(object) || PyCoro_CheckExact(object) ||
              PyAsyncGen_CheckExact(object)) {
 #if PY_VERSION_HEX >= 0x030c0000
         code = PyGen_GetCode((PyGenObject *)object);

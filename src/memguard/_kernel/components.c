@@ -50,52 +50,62 @@ enter(mg_search *s, uint32_t node)
 }
 
 static int
+has_room_for_members(mg_search *s, size_t count)
+{
+    return mg_vector_make_room(&s->state->answer->members, count, sizeof(void *)) == 0 &&
+           (!s->state->request->describes ||
+            mg_vector_make_room(&s->members, count, sizeof(uint32_t)) == 0);
+}
+
+static inline void
 add_member(mg_search *s, uint32_t node)
 {
-    if (s->state->request->describes && mg_push_u32(&s->members, node) < 0) {
-        return -1;
+    mg_vector *members = &s->state->answer->members;
+    if (s->state->request->describes) {
+        MG_ITEMS(uint32_t, &s->members)[s->members.count++] = node;
     }
-    return mg_push_pointer(&s->state->answer->members,
-                           mg_object_at(s->state, s->rows, node));
+    MG_ITEMS(void *, members)[members->count++] = mg_object_at(s->state, s->rows, node);
 }
 
 /* Members of a component in the order in which they were entered. */
-static int
+static void
 add_entered(mg_search *s, size_t end)
 {
-    int result = 0;
-    for (size_t place = s->entered_first; place < end && result == 0; place++) {
+    for (size_t place = s->entered_first; place < end; place++) {
         uint32_t node = entered_node(s, place);
         *link_of(s, node) = MG_DONE;
-        result = add_member(s, node);
+        add_member(s, node);
     }
-    return result;
 }
 
 /* The same by address: the objects are then taken hold of as they lie. */
-static int
+static void
 add_by_address(mg_search *s)
 {
-    int result = 0;
-    for (uint32_t node = 0; node < s->rows->count && result == 0; node++) {
+    for (uint32_t node = 0; node < s->rows->count; node++) {
         if (*link_of(s, node) == MEMBER) {
             *link_of(s, node) = MG_DONE;
-            result = add_member(s, node);
+            add_member(s, node);
         }
     }
-    return result;
 }
 
 static int
 add_component(mg_search *s, uint32_t root, size_t end)
 {
     mg_answer *answer = s->state->answer;
-    int is_large = end - s->entered_first > s->rows->count / LARGE;
-    *link_of(s, root) = MG_DONE;
-    if (add_member(s, root) < 0 ||
-        (is_large ? add_by_address(s) : add_entered(s, end)) < 0 ||
-        answer->members.count >= UINT32_MAX) {
+    size_t count = end - s->entered_first + 1;
+    if (!has_room_for_members(s, count) ||
+        answer->members.count + count >= UINT32_MAX) {
         return -1;
+    }
+    *link_of(s, root) = MG_DONE;
+    add_member(s, root);
+    if (count > s->rows->count / LARGE) {
+        add_by_address(s);
+    }
+    else {
+        add_entered(s, end);
     }
     return mg_push_u32(&answer->cycle_start, (uint32_t)answer->members.count);
 }
@@ -253,14 +263,15 @@ note_edges_of(mg_search *s, uint32_t node, uint32_t first, uint32_t end)
 {
     mg_answer *answer = s->state->answer;
     mg_span span = mg_references_of(s->rows, node);
-    if (mg_push_u64(&answer->edge_start, answer->edge_target.count) < 0 ||
-        mg_vector_make_room(&answer->edge_target, span.end - span.first,
+    if (mg_vector_make_room(&answer->edge_target, span.end - span.first,
                             sizeof(uint32_t)) < 0) {
         return -1;
     }
+    MG_ITEMS(uint64_t, &answer->edge_start)[answer->edge_start.count++] =
+        answer->edge_target.count;
     uint32_t *targets = MG_ITEMS(uint32_t, &answer->edge_target);
     for (uint32_t e = span.first; e < span.end; e++) {
-        uint32_t place = *link_of(s, span.items[e]);
+        uint32_t place = *link_of(s, span.items[e]) - 1;
         if (place >= first && place < end) {
             targets[answer->edge_target.count++] = place;
         }
@@ -268,21 +279,20 @@ note_edges_of(mg_search *s, uint32_t node, uint32_t first, uint32_t end)
     return 0;
 }
 
-/* Every component is known, so the link of a node can say where it stands in the
-   answer; that of others is MG_DONE. */
+/* Every component is known, so the link of a member can say where it stands in
+   the answer, from 1 on; that of others is MG_NEW, MG_CUT or MG_DONE. */
 int
 mg_search_note_edges(mg_search *s)
 {
     mg_answer *answer = s->state->answer;
     const uint32_t *members = MG_ITEMS(uint32_t, &s->members);
     const uint32_t *start = MG_ITEMS(uint32_t, &answer->cycle_start);
-    for (uint32_t node = 0; node < s->rows->count; node++) {
-        if (*link_of(s, node) != MG_DONE) {
-            *link_of(s, node) = MG_DONE;
-        }
-    }
     for (uint32_t place = 0; place < s->members.count; place++) {
-        *link_of(s, members[place]) = place;
+        *link_of(s, members[place]) = place + 1;
+    }
+    if (mg_vector_make_room(&answer->edge_start, s->members.count + 1,
+                            sizeof(uint64_t)) < 0) {
+        return -1;
     }
     for (size_t cycle = 0; cycle + 1 < answer->cycle_start.count; cycle++) {
         for (uint32_t place = start[cycle]; place < start[cycle + 1]; place++) {

@@ -150,7 +150,7 @@ label_in_frame(PyObject *source, PyObject *target)
 static int
 has_frame(PyObject *object)
 {
-    return PyFrame_Check(object) || PyGen_Check(object) ||
+    return PyFrame_Check(object) || PyGen_CheckExact(object) ||
            PyCoro_CheckExact(object) || PyAsyncGen_CheckExact(object);
 }
 

@@ -159,7 +159,7 @@ frame_of(PyObject *object)
         _PyInterpreterFrame *frame = ((PyFrameObject *)object)->f_frame;
         return frame->owner == FRAME_OWNED_BY_FRAME_OBJECT ? frame : NULL;
     }
-    if (PyGen_Check(object) || PyCoro_CheckExact(object) ||
+    if (PyGen_CheckExact(object) || PyCoro_CheckExact(object) ||
         PyAsyncGen_CheckExact(object)) {
         PyGenObject *generator = (PyGenObject *)object;
         return generator->gi_frame_state < FRAME_EXECUTING
@@ -261,12 +261,12 @@ mg_frame_field(PyObject *object, PyObject *target)
             return "<exception being handled>";
         }
         /* Generators have the field, too, and leave it unwritten. */
-        if (!PyGen_Check(object) && target == generator->gi_origin_or_finalizer) {
+        if (!PyGen_CheckExact(object) && target == generator->gi_origin_or_finalizer) {
             return PyCoro_CheckExact(object) ? "cr_origin" : "<finalizer>";
         }
         if (frame != NULL && target == (PyObject *)frame->frame_obj) {
             return PyCoro_CheckExact(object) ? "cr_frame"
-                : PyGen_Check(object) ? "gi_frame" : "ag_frame";
+                : PyGen_CheckExact(object) ? "gi_frame" : "ag_frame";
         }
     }
     if (frame == NULL) {

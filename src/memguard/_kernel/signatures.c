@@ -15,6 +15,7 @@
 
 #define ROUNDS 12
 #define KNOWN 256               /* signatures that are kept, a power of two */
+#define WAYS 4                  /* places where one may be, a power of two */
 #define MOST_REMEMBERED 64      /* members of cycles whose signatures are kept */
 #define LOOK_AHEAD 16
 #define FEWEST_COUNTED 4        /* members whose colours are told apart */
@@ -111,7 +112,7 @@ has_names(PyObject *member)
     return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
         ? !PyType_Check(member)
         : is_small_dict(member) || PyFunction_Check(member) || PyFrame_Check(member) ||
-              PyGen_Check(member) || PyCoro_CheckExact(member) ||
+              PyGen_CheckExact(member) || PyCoro_CheckExact(member) ||
               PyAsyncGen_CheckExact(member) || PyExceptionInstance_Check(member);
 }
 
@@ -237,6 +238,17 @@ signature_of(painter *p, uint32_t first, uint32_t count)
     return mix(mix(sum));
 }
 
+/* Of a class itself and of code; instances of classes written in Python have none. */
+static inline uintptr_t
+identity_of(PyObject *member)
+{
+    if (PyType_Check(member)) {
+        return (uintptr_t)member;
+    }
+    return PyType_HasFeature(Py_TYPE(member), Py_TPFLAGS_HEAPTYPE)
+        ? 0 : (uintptr_t)mg_code_of(member);
+}
+
 /* Equal only for cycles whose signatures are equal, too, and cheaper: members
    are taken in their order, as cycles that one piece of code made have it. */
 static uint64_t
@@ -249,9 +261,7 @@ likeness_of(const painter *p, uint32_t first, uint32_t count)
         }
         PyObject *member = (PyObject *)p->members[first + i];
         likeness = stir(likeness, (uintptr_t)Py_TYPE(member));
-        likeness = stir(likeness, PyType_Check(member)
-                                      ? (uintptr_t)member
-                                      : (uintptr_t)mg_code_of(member));
+        likeness = stir(likeness, identity_of(member));
         if (has_names(member)) {
             likeness = names_in(p, first, i, likeness, 1);
         }
@@ -260,7 +270,7 @@ likeness_of(const painter *p, uint32_t first, uint32_t count)
             likeness = stir(likeness, p->edge_target[e] - first);
         }
     }
-    return likeness | 1;
+    return likeness != 0 ? likeness : 1;
 }
 
 static uint64_t
@@ -270,11 +280,18 @@ remembered_signature_of(painter *p, uint32_t first, uint32_t count)
         return signature_of(p, first, count);
     }
     uint64_t likeness = likeness_of(p, first, count);
-    known_signature *known = &p->known[likeness >> 20 & (KNOWN - 1)];
-    if (known->likeness != likeness) {
-        *known = (known_signature){likeness, signature_of(p, first, count)};
+    known_signature *known = &p->known[likeness >> 20 & (KNOWN - WAYS)];
+    for (int way = 0; way < WAYS; way++) {
+        if (known[way].likeness == likeness) {
+            return known[way].signature;
+        }
     }
-    return known->signature;
+    known_signature *place = &known[likeness & (WAYS - 1)];
+    for (int way = WAYS; way-- > 0;) {
+        place = known[way].likeness == 0 ? &known[way] : place;
+    }
+    *place = (known_signature){likeness, signature_of(p, first, count)};
+    return place->signature;
 }
 
 int
