@@ -5,6 +5,11 @@
 #include <sched.h>
 #endif
 
+/* Through Python's own layer: it hides what differs between systems, and asks for
+   no newer C library than Python does. */
+#include <Python.h>
+#include <pythread.h>
+
 #include "threads.h"
 
 size_t mg_forced_thread_count;
@@ -54,37 +59,74 @@ typedef struct {
     void (*work)(void *argument, size_t thread);
     void *argument;
     size_t thread;
+    PyThread_type_lock has_ended;
 } task;
 
-static void *
+/* Kept from one call to the next, for a thread that has just said that it ends
+   may still be about to leave its lock. */
+static PyThread_type_lock ends[MG_MOST_THREADS - 1];
+
+static void
 run(void *argument)
 {
     const task *t = argument;
+    PyThread_type_lock has_ended = t->has_ended;
     t->work(t->argument, t->thread);
-    return NULL;
+    PyThread_release_lock(has_ended);
 }
 
-/* Signals are for the program's threads. */
-void
-mg_run_together(void (*work)(void *argument, size_t thread), void *argument, size_t count)
+static int
+start(task *t)
 {
-    pthread_t threads[MG_MOST_THREADS];
+    PyThread_type_lock *lock = &ends[t->thread - 1];
+    if (*lock == NULL && (*lock = PyThread_allocate_lock()) == NULL) {
+        return -1;
+    }
+    t->has_ended = *lock;
+    (void)PyThread_acquire_lock(*lock, WAIT_LOCK);
+    if (PyThread_start_new_thread(run, t) == PYTHREAD_INVALID_THREAD_ID) {
+        PyThread_release_lock(*lock);
+        return -1;
+    }
+    return 0;
+}
+
+static void
+wait_for_end_of(const task *t)
+{
+    (void)PyThread_acquire_lock(t->has_ended, WAIT_LOCK);
+    PyThread_release_lock(t->has_ended);
+}
+
+/* Signals are for the program's threads.  glibc gave pthread_sigmask another
+   version later than wheels may ask for; its sigprocmask is of the thread, too. */
+#ifdef __GLIBC__
+#define SET_SIGNAL_MASK sigprocmask
+#else
+#define SET_SIGNAL_MASK pthread_sigmask
+#endif
+
+void
+mg_run_together(void (*work)(void *argument, size_t thread), void *argument,
+                size_t count)
+{
     task tasks[MG_MOST_THREADS];
-    size_t started = 0;
+    size_t started = 1;
     sigset_t all, before;
     (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started + 1 < count && started < MG_MOST_THREADS - 1) {
-        tasks[started] = (task){work, argument, started + 1};
-        if (pthread_create(&threads[started], NULL, run, &tasks[started]) != 0) {
-            break;
+    if (count > 1) {
+        (void)SET_SIGNAL_MASK(SIG_SETMASK, &all, &before);
+        for (; started < count && started < MG_MOST_THREADS; started++) {
+            tasks[started] = (task){work, argument, started, NULL};
+            if (start(&tasks[started]) < 0) {
+                break;
+            }
         }
-        started++;
+        (void)SET_SIGNAL_MASK(SIG_SETMASK, &before, NULL);
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     work(argument, 0);
-    while (started-- != 0) {
-        (void)pthread_join(threads[started], NULL);
+    while (--started != 0) {
+        wait_for_end_of(&tasks[started]);
     }
 }
 
