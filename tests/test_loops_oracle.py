@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs import Vertex
+from graphs import Plain, Vertex
 from memguard import _core
 from memguard.heap.loops import LONGEST_NAMED_LOOP
 
@@ -107,6 +107,27 @@ def test_the_search_in_a_large_cycle_ends():
     graph = _core.scan_heap("live", CUTS, (vertices[0],), 0, 0.0)
     assert graph.cycle_facts(0)[0] == 1_000
     assert len(graph.find_loop(0, Vertex, 24)[1]) == 1
+
+
+class Listed(list):
+    """A list with a class of its own."""
+
+
+def numbered(children):
+    return dict(enumerate(children))
+
+
+@pytest.mark.parametrize("container", [list, numbered, set, Listed])
+def test_a_parent_of_very_many_children_is_described(container):
+    """Looking for each child among all others would take minutes here."""
+    parent = Marked()
+    children = [Plain() for _ in range(200_000)]
+    for child in children:
+        child.parent = parent
+    parent.append(container(children))
+    graph = _core.scan_heap("live", CUTS, (parent,), 0, 0.0)
+    assert graph.cycle_size(0) == 200_002
+    assert graph.find_loop(0, Marked, 24)[1][0] == "[0]"
 
 
 def test_a_start_outside_the_cycle_is_refused():

@@ -12,6 +12,7 @@
 
 #define NOWHERE UINT32_MAX
 #define MOST_WORK 400000
+#define MOST_COMPARED (4 * MOST_WORK)   /* past that, the first step that leads on is taken */
 #define MOST_KINDS 64
 
 typedef struct {
@@ -116,6 +117,7 @@ static size_t
 items_in(PyObject *object)
 {
     return PyDict_Check(object) ? (size_t)((PyDictObject *)object)->ma_used
+        : PyAnySet_Check(object) ? (size_t)((PySetObject *)object)->mask + 1
         : PyList_Check(object) || PyTuple_Check(object) ? (size_t)Py_SIZE(object) : 8;
 }
 
@@ -126,10 +128,15 @@ compare_choices(const mg_choice *left, const mg_choice *right)
     return order != 0 ? order : mg_compare_types(left->target_type, right->target_type);
 }
 
-/* Take a step of the right length into the next frontier if none is better. */
+/* Take a step of the right length into the next frontier if none is better.  Each
+   label is a look through its container: for all children of a large one that
+   would be time by the square of its size. */
 static void
 offer(finder *f, mg_choice *chosen, uint32_t from, uint32_t via, uint32_t node)
 {
+    if (f->work > MOST_COMPARED && f->next_count != 0) {
+        return;
+    }
     PyObject *holder = f->members[via == NOWHERE ? from : via];
     PyObject *target = f->members[node];
     f->work += items_in(holder);
@@ -363,7 +370,8 @@ try_kinds(finder *f, const uint32_t *starts, size_t count, mg_vector *steps)
 {
     uint64_t kinds[MOST_KINDS];
     size_t kind_count = 0;
-    for (size_t i = 0; i < count && kind_count < MOST_KINDS; i++) {
+    for (size_t i = 0; i < count && kind_count < MOST_KINDS &&
+                       (f->work < MOST_COMPARED || steps->count == 0); i++) {
         uint32_t s = starts[i];
         uint64_t kind = (f->edge_start[s + 1] - f->edge_start[s]) << 32 |
                         (f->came_start[s + 1] - f->came_start[s]);

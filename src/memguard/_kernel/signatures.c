@@ -20,7 +20,7 @@
 #define LOOK_AHEAD 16
 #define FEWEST_COUNTED 4        /* members whose colours are told apart */
 #define MOST_COUNTED 4096
-#define MOST_ENTRIES 64         /* of a dict that is looked through for names */
+#define MOST_ENTRIES 64         /* of a container that is looked through for names */
 
 static uint64_t
 mix(uint64_t value)
@@ -105,6 +105,15 @@ is_small_dict(PyObject *object)
            ((PyDictObject *)object)->ma_used <= MOST_ENTRIES;
 }
 
+/* Each reference from there would be looked for among all items. */
+static int
+is_large_container(PyObject *object)
+{
+    return PyDict_Check(object) ? ((PyDictObject *)object)->ma_used > MOST_ENTRIES
+        : PyList_Check(object) || PyTuple_Check(object) ? Py_SIZE(object) > MOST_ENTRIES
+        : PyAnySet_Check(object) && ((PySetObject *)object)->used > MOST_ENTRIES;
+}
+
 static int
 has_names(PyObject *member)
 {
@@ -168,11 +177,15 @@ names_in(const painter *p, uint32_t first, uint32_t place, uint64_t value,
          const int in_order)
 {
     PyObject *member = (PyObject *)p->members[first + place];
+    int is_large = is_large_container(member);
     for (uint64_t e = p->edge_start[first + place];
          e < p->edge_start[first + place + 1]; e++) {
         uint32_t target = p->edge_target[e];
         PyObject *object = (PyObject *)p->members[target];
         if (!mg_is_namespace_of(member, object)) {
+            if (is_large) {
+                continue;
+            }
             mg_label label = mg_label_of(member, object);
             value = in_order ? stir_label(value, &label) : value + mix_label(&label);
             continue;
