@@ -36,7 +36,7 @@ def run_tests(pytester):
 
 
 def test_a_test_that_leaves_a_cycle_fails_and_shows_its_shape(run_tests):
-    """The message has the loop, and a marker that would allow it."""
+    """The message has the loop, what to change, and a marker that would allow it."""
     result = run_tests("def test(): leak()")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -44,6 +44,11 @@ def test_a_test_that_leaves_a_cycle_fails_and_shows_its_shape(run_tests):
             "memguard: the test left 1 reference cycle that only the collector frees",
             "*1. 1 cycle, 3 objects*",
             "*test_it.Context.parent -> test_it.Context.subtasks -> list[[]0] -> test_it.Context",
+            "*[*] Make test_it.Context.parent a weak reference: *",
+            "*It dissolves 1 of 1 cycle tried.",
+            "*self.parent_ref = weakref.ref(parent)",
+            "*parent = property(lambda self: self.parent_ref())",
+            "",
             "*@pytest.mark.memguard(allow=*'test_it.Context'*",
         ]
     )

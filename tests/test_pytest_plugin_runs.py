@@ -1,9 +1,12 @@
 """The pytest plugin: together with other plugins, run twice, and over all tests."""
 
 import json
+import re
 import tomllib
 
 import pytest
+
+from processes import RUN, run
 
 pytest_plugins = ["pytester"]
 
@@ -238,14 +241,107 @@ def test_a_baseline_is_written_and_read(run_tests, pytester):
     )
 
 
-@pytest.mark.parametrize("text", [None, "shape = 1", "[[shape]]\nx = 1", "[["])
-def test_a_baseline_that_cannot_be_read_is_an_error(run_tests, pytester, text):
-    """It would let every leak pass, or none."""
-    if text is not None:
-        pytester.path.joinpath("known.toml").write_text(text)
+def test_a_written_baseline_is_added_to(run_tests, pytester):
+    """What it has stays as it is, comments included."""
+    path = pytester.path.joinpath("known.toml")
+    before = "version = 1\n\n# By design.\n[[shape]]\nkind = 'garbage'\npath = 'a.B -> a.B'\n"
+    path.write_text(before)
+    run_tests(CONTEXT + UNITTEST, "--memguard", "--memguard-write-baseline=known.toml")
+    assert path.read_text().startswith(before)
+    assert [shape["path"] for shape in tomllib.loads(path.read_text())["shape"]] == [
+        "a.B -> a.B",
+        PATH,
+    ]
+
+
+def test_a_cycle_in_use_is_not_known_by_one_that_was_garbage(run_tests):
+    """Whether the program still holds it is part of what is known."""
+    written = ["--memguard", "--memguard-write-baseline=known.toml"]
+    run_tests(CONTEXT + "def test(): leak()", *written).assert_outcomes(passed=1)
+    kept = CONTEXT + "kept = []\ndef test(): kept.append(Context(Context()))"
+    options = ["--memguard", "--memguard-live", "--memguard-baseline=known.toml"]
+    run_tests(kept, *options).assert_outcomes(failed=1)
+
+
+APP = """
+class Context:
+    def __init__(self, parent=None):
+        self.parent, self.subtasks = parent, []
+        if parent:
+            parent.subtasks.append(self)
+
+
+def serve():
+    Context(Context())
+
+
+serve()
+"""
+TESTS = "import app\ndef test(): app.serve()\n"
+
+
+@pytest.fixture
+def run_program(pytester):
+    """Run a program that leaks under ``memguard run``."""
+
+    def run_it(*options):
+        words = ("--gc", "off", "--output", "report.txt", *options, "program.py")
+        return run(*RUN, *words, cwd=pytester.path).returncode
+
+    pytester.makepyfile(app=APP, program="import app")
+    return run_it
+
+
+def test_memguard_run_reads_what_the_plugin_wrote(run_tests, run_program):
+    """Known to the tests is known to the program."""
+    run_tests(TESTS, "--memguard", "--memguard-write-baseline=known.toml")
+    assert run_program("--fail-on", "known.toml") == 0
+
+
+def test_the_plugin_reads_what_memguard_run_wrote(run_tests, run_program):
+    """Known to the program is known to the tests."""
+    assert run_program("--write-baseline", "known.toml") == 0
+    result = run_tests(TESTS, "--memguard", "--memguard-baseline=known.toml")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["Cycles that do not count: 1 in the baseline."])
+
+
+@pytest.mark.parametrize("option", ["--memguard-baseline", "--memguard-write-baseline"])
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("version = 1\nshape = 1", "its shape is not a list of tables [[]*"),
+        ("version = 1\n[[shape]]\nx = 1", "shape 1 has no kind, or no key and no path"),
+        ("version = 2", "its version is 2, and this memguard reads 1"),
+        ("[[", "it is not TOML: *"),
+    ],
+)
+def test_a_baseline_that_cannot_be_read_is_an_error(run_tests, pytester, option, text, complaint):
+    """It would let every leak pass, or none; and it is not written over."""
+    path = pytester.path.joinpath("known.toml")
+    path.write_text(text)
+    result = run_tests(CONTEXT, "--memguard", f"{option}=known.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: memguard: '*known.toml' cannot be used as a baseline: {complaint}; make one *"]
+    )
+    assert path.read_text() == text
+
+
+def test_a_missing_baseline_is_an_error_before_any_test_runs(run_tests):
+    """Nothing known would mean that everything is new."""
     result = run_tests(CONTEXT, "--memguard", "--memguard-baseline=known.toml")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: memguard: the baseline *known.toml cannot be read: *"])
+    result.stderr.fnmatch_lines(
+        ["*there is no such file; make one *--memguard-write-baseline FILE"]
+    )
+
+
+def test_a_baseline_that_cannot_be_written_is_an_error(run_tests):
+    """Tests that passed for nothing are not taken for a baseline."""
+    result = run_tests(CONTEXT, "--memguard", "--memguard-write-baseline=gone/known.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: memguard: *gone*No such file or directory; make one *"])
 
 
 def test_the_report_has_what_counts_and_what_does_not(run_tests, pytester):
@@ -265,6 +361,25 @@ def test_the_report_has_what_counts_and_what_does_not(run_tests, pytester):
     ]
     (left_out,) = found["left_out"]["test"]
     assert left_out["tests"] == ["test_it.py::test_class"]
+
+
+def test_the_report_as_a_page_has_the_loop_and_the_advice(run_tests, pytester):
+    """The page is that of ``memguard run --format html``, and asks for no other file."""
+    run_tests(CONTEXT + "def test(): leak()", "--memguard", "--memguard-report=found.html")
+    page = pytester.path.joinpath("found.html").read_text(encoding="utf-8")
+    shown = " ".join(re.sub(r"<[^>]*>", " ", page.replace("<wbr>", "")).split())
+    assert shown.startswith("memguard: 1 new cycle ")
+    assert "Make test_it.Context.parent a weak reference" in shown
+    assert "<svg" in page
+    assert not re.search(r"""(?:src|href)=["']?http""", page)
+
+
+def test_a_saved_report_of_tests_is_shown_again(run_tests, pytester):
+    """``memguard report`` reads it like that of a scan."""
+    run_tests(CONTEXT + "def test(): leak()", "--memguard", "--memguard-report=found.json")
+    shown = run(*RUN[:-1], "report", "found.json", cwd=pytester.path)
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert b"1 new cycle in 1 shape: 3 objects" in shown.stdout
 
 
 def test_a_report_of_an_unknown_format_is_an_error(run_tests):

@@ -156,4 +156,5 @@ class UnreadableBaselineError(MemguardError, ValueError):
         return (
             f"{str(self.path)!r} cannot be used as a baseline: {self.reason};"
             " make one with memguard run --write-baseline FILE"
+            " or pytest --memguard-write-baseline FILE"
         )

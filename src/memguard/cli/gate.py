@@ -107,7 +107,7 @@ class Gate:
 
 
 def _advice(shape: Shape | SavedShape) -> tuple[str, ...]:
-    advice = getattr(shape, "advice", None)
+    advice = shape.advice
     if advice is None:
         return ("    Make the reference that points back weak, or clear it when done.",)
     sentence = textwrap.wrap(advice.sentence, 96, initial_indent="    ", subsequent_indent="    ")

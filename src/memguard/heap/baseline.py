@@ -27,7 +27,8 @@ VERSION = 1
 """Version of the files that are written and read."""
 
 _HEAD = f"""\
-# Shapes of reference cycles that are known, for memguard run --fail-on FILE.
+# Shapes of reference cycles that are known, for memguard run --fail-on FILE and
+# pytest --memguard-baseline FILE.
 # What is not listed here is new. Only ever added to: comments and order stay.
 version = {VERSION}
 """
@@ -51,7 +52,7 @@ class KnownShape:
     @classmethod
     def of(cls, kind: str, shape: Shape | SavedShape) -> "KnownShape":
         """Describe a shape of a report."""
-        return cls(kind, getattr(shape, "key", ""), visible(shape.path))
+        return cls(kind, shape.key, visible(shape.path))
 
     def written(self) -> str:
         """Write it as a table of TOML."""

@@ -125,7 +125,7 @@ def _words(item: ShapeChange) -> str:
 
 def identity_of(shape: Shape | SavedShape) -> str:
     """Give what tells a shape again in another process: its key, else its loop."""
-    return getattr(shape, "key", "") or alike(shape.path)
+    return shape.key or alike(shape.path)
 
 
 def difference_between(
@@ -141,7 +141,7 @@ def difference_between(
     before: list[Shape | SavedShape] = list(earlier.shapes)
     after: list[Shape | SavedShape] = list(later.shapes)
     # A document from before shapes had keys is compared by loops.
-    by_key = all(getattr(shape, "key", "") for shape in [*before, *after])
+    by_key = all(shape.key for shape in [*before, *after])
     found_before, found_after = _merged(before, by_key=by_key), _merged(after, by_key=by_key)
     changes = [
         _change(found_before.get(identity), found_after.get(identity))

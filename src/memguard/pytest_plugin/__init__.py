@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--memguard-write-baseline",
         metavar="FILE",
-        help="write the shapes found, and fail no test for them",
+        help="add the shapes found to a file of known ones, and fail no test for them",
     )
     group.addoption(
         "--memguard-report",

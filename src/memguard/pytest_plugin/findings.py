@@ -5,31 +5,31 @@ them.
 Does not cover: deciding what counts (``guard``).
 """
 
-import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from memguard.heap.render.text import count, size
+from memguard.heap.baseline import KnownShape
+from memguard.heap.render.markup import visible
+from memguard.heap.render.remedy import advice_lines
+from memguard.heap.render.text import count, path_lines, size
 
 ShapeFacts = dict[str, Any]
 """A shape as in `ScanReport.to_dict`, with "in_use" from a look at live cycles."""
 
-_POSITION = re.compile(r"\[\d+\]")
 _SUMS = ("cycle_count", "object_count", "shallow_bytes", "retained_bytes")
-_INDENT = "     "
 
 
-def identities(shape: Mapping[str, Any]) -> set[str]:
-    """Give the texts by which a shape is known again: its key, its path without positions."""
-    names = {shape.get("key", ""), _POSITION.sub("[]", shape.get("path", ""))}
-    return names - {""}
+def known_shape(shape: ShapeFacts) -> KnownShape:
+    """Give what tells a shape again, in a baseline, too."""
+    kind = "live" if shape["in_use"] else "garbage"
+    return KnownShape(kind, shape["key"], visible(shape["path"]))
 
 
-def identity(shape: Mapping[str, Any]) -> str:
-    """Give the one by which shapes are added up."""
-    return str(shape.get("key") or _POSITION.sub("[]", shape["path"]))
+def identity(shape: ShapeFacts) -> tuple[bool, str]:
+    """Give that by which shapes are added up."""
+    return shape["in_use"], shape["key"]
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Group:
 
 def add_up(found: Iterable[tuple[str, ShapeFacts]]) -> list[Group]:
     """Group shapes of tests, those with most cycles first."""
-    groups: dict[str, Group] = {}
+    groups: dict[tuple[bool, str], Group] = {}
     for nodeid, shape in found:
         name = identity(shape)
         if name in groups:
@@ -120,37 +120,22 @@ def failure_text(facts: TestFacts, *, width: int = 92) -> str:
     return "\n".join(lines)
 
 
-def _names_to_allow(shape: ShapeFacts) -> Sequence[str]:
+def _names_to_allow(shape: ShapeFacts) -> list[str]:
     own = [name for name in shape["type_names"] if not name.startswith("builtins.")]
-    return [name for name in (shape.get("key"), *own[:1]) if name] or [shape["path"]]
+    return [shape["key"], *own[:1]]
 
 
 def shape_lines(number: int, shape: ShapeFacts, width: int, tests: int = 0) -> list[str]:
     """Say what one shape is and what to do about it."""
     within = f" in {count(tests, 'test')}" if tests else ""
-    key = f"  [{shape['key']}]" if shape.get("key") else ""
     head = (
         f"{number:>3}. {count(shape['cycle_count'], 'cycle')}{within},"
         f" {count(shape['object_count'], 'object')}, {size(shape['shallow_bytes'])},"
-        f" holding {size(shape['retained_bytes'])}{key}"
+        f" holding {size(shape['retained_bytes'])}  [{shape['key']}]"
     )
-    return [head, *_wrapped(shape["path"], width), *_advice_lines(shape, width)]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width=width,
-        initial_indent=_INDENT,
-        subsequent_indent=f"{_INDENT}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _advice_lines(shape: ShapeFacts, width: int) -> list[str]:
-    advice = shape.get("advice")
-    if not advice:
-        return []
-    code = [f"{_INDENT}    {line}" for line in advice.get("code", "").splitlines()]
-    return [*_wrapped(advice["sentence"], width), *code]
+    advice = shape["advice"]
+    return [
+        head,
+        *path_lines(shape["path"], width),
+        *(advice_lines(advice, width) if advice else ()),
+    ]

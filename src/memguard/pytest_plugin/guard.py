@@ -18,8 +18,8 @@ from memguard.pytest_plugin.findings import (
     ShapeFacts,
     TestFacts,
     failure_text,
-    identities,
     identity,
+    known_shape,
 )
 from memguard.pytest_plugin.origin import Origin, TestCode, origin_of
 from memguard.pytest_plugin.settings import Settings, Wish
@@ -109,7 +109,7 @@ class Guard:
                 facts.leave_out(origin, shape)
             elif shape in wish.allowed:
                 facts.leave_out("allowed", shape)
-            elif identities(shape) & self._settings.known:
+            elif self._settings.known.knows(known_shape(shape)):
                 facts.leave_out("baseline", shape)
             else:
                 facts.shapes.append(shape)

@@ -7,17 +7,16 @@ Does not cover: acting on them (``guard``).
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memguard.errors import UnreadableBaselineError
+from memguard.heap.baseline import Baseline
 from memguard.heap.names import type_name
-from memguard.pytest_plugin.baseline import known_shapes
 
-# The page is drawn by a part of memguard that may not be there.
-REPORT_SUFFIXES = (".json", ".html") if find_spec("memguard.heap.render.html") else (".json",)
+REPORT_SUFFIXES = (".json", ".html")
 
 
 class Allowed:
@@ -34,7 +33,7 @@ class Allowed:
         ).fullmatch
 
     def __contains__(self, shape: Mapping[str, Any]) -> bool:
-        names = (shape.get("key", ""), shape["path"], *shape["type_names"])
+        names = (shape["key"], shape["path"], *shape["type_names"])
         return bool(self.entries) and any(self._matches(name) for name in names)
 
 
@@ -48,7 +47,7 @@ class Settings:
         twice: Run a test that leaves cycles again, and count those.
         stdlib: Cycles of the standard library alone count.
         allow: Entries of `Allowed`.
-        known: Identities of the shapes in the baseline.
+        known: The shapes in the baseline.
         fails: Whether cycles fail a test, or are only written down.
     """
 
@@ -57,7 +56,7 @@ class Settings:
     twice: bool
     stdlib: bool
     allow: tuple[str, ...]
-    known: frozenset[str]
+    known: Baseline
     fails: bool
 
     @classmethod
@@ -78,16 +77,25 @@ class Settings:
         )
 
 
-def _known(config: pytest.Config) -> frozenset[str]:
+def _known(config: pytest.Config) -> Baseline:
     given = config.getoption("memguard_baseline")
     setting = config.getini("memguard_baseline")
     if given is None and not setting:
-        return frozenset()
+        return Baseline()
     path = config.rootpath / setting if given is None else config.invocation_params.dir / given
+    return read_baseline(path)
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read the shapes that are known.
+
+    Raises:
+        pytest.UsageError: The file cannot be used.
+    """
     try:
-        return known_shapes(path)
-    except (OSError, ValueError) as error:
-        raise pytest.UsageError(f"memguard: the baseline {path} cannot be read: {error}") from None
+        return Baseline.read(path)
+    except UnreadableBaselineError as error:
+        raise pytest.UsageError(f"memguard: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Covers: gathering, from workers of pytest-xdist, too.
 Does not cover: rendering HTML (``memguard.heap.render``).
 """
 
-import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,18 @@ from typing import Any
 
 import pytest
 
+from memguard.errors import UnreadableBaselineError
+from memguard.heap.baseline import add_to_baseline, replace_file
 from memguard.heap.render.text import count
-from memguard.pytest_plugin.baseline import write_shapes
-from memguard.pytest_plugin.findings import Group, ShapeFacts, add_up, shape_lines
-from memguard.pytest_plugin.settings import report_paths
+from memguard.heap.saved import SavedReport
+from memguard.pytest_plugin.findings import (
+    Group,
+    ShapeFacts,
+    add_up,
+    known_shape,
+    shape_lines,
+)
+from memguard.pytest_plugin.settings import read_baseline, report_paths
 
 _MOST_SHAPES = 10
 _MOST_TESTS = 3
@@ -36,18 +43,23 @@ class Summary:
         found: The facts of each test that was looked at, by its node id.
     """
 
-    def __init__(self, reports: list[Path], baseline: Path | None, *, fails: bool) -> None:
+    def __init__(self, reports: list[Path], baseline: Path | None) -> None:
         self.found: list[tuple[str, dict[str, Any]]] = []
         self._reports = reports
         self._baseline = baseline
-        self._fails = fails
 
     @classmethod
     def of(cls, config: pytest.Config) -> "Summary":
-        """Begin, with what the command line says."""
-        baseline = config.getoption("memguard_write_baseline")
-        path = None if baseline is None else config.invocation_params.dir / baseline
-        return cls(report_paths(config), path, fails=path is None)
+        """Begin, with what the command line says.
+
+        Raises:
+            pytest.UsageError: A file cannot be written.
+        """
+        name = config.getoption("memguard_write_baseline")
+        baseline = None if name is None else config.invocation_params.dir / name
+        if baseline is not None and baseline.exists():
+            read_baseline(baseline)
+        return cls(report_paths(config), baseline)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a report carries."""
@@ -58,9 +70,14 @@ class Summary:
     def pytest_sessionfinish(self) -> None:
         """Write the files."""
         if self._baseline is not None:
-            write_shapes(self._baseline, (group.shape for group in self.groups()))
+            try:
+                add_to_baseline(
+                    self._baseline, (known_shape(group.shape) for group in self.groups())
+                )
+            except UnreadableBaselineError as error:
+                raise pytest.UsageError(f"memguard: {error}") from None
         for path in self._reports:
-            path.write_text(_rendered(self.to_dict(), path.suffix), encoding="utf-8")
+            replace_file(path, _rendered(self.to_dict(), path.suffix))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was found."""
@@ -143,6 +160,6 @@ class Summary:
 def _rendered(document: dict[str, Any], suffix: str) -> str:
     if suffix == ".json":
         return json.dumps(document, indent=2) + "\n"
-    page = importlib.import_module("memguard.heap.render.html")
-    saved = importlib.import_module("memguard.heap.saved")
-    return str(page.render_page([saved.SavedReport.from_dict(document)]))
+    from memguard.heap.render.html import render_page
+
+    return render_page([SavedReport.from_dict(document)])

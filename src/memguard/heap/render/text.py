@@ -135,15 +135,19 @@ def _entry(number: int, entry: Path, width: int) -> list[str]:
         f"{number:>3}. {entry.cycles}, {count(entry.object_count, 'object')},"
         f" {size(entry.shallow_bytes)}, holding {size(entry.retained_bytes)}"
     )
-    path = textwrap.wrap(
-        entry.text,
+    return [head, *path_lines(entry.text, width)]
+
+
+def path_lines(path: str, width: int) -> list[str]:
+    """Write a loop below the line that counts it."""
+    return textwrap.wrap(
+        path,
         width=max(width, 40),
         initial_indent="     ",
         subsequent_indent="       ",
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return [head, *path]
 
 
 def advice_on(paths: Sequence[Path], width: int) -> list[list[str]]:
