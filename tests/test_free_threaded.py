@@ -28,7 +28,7 @@ def _free_threaded(monkeypatch):
 def test_the_build_is_told_apart():
     """What the native core says of the build is what the interpreter says."""
     answer = subprocess.run(
-        [sys.executable, "-c", "import memguard; print(memguard._core.build_info())"],
+        [sys.executable, "-c", "from memguard import _core; print(_core.build_info())"],
         capture_output=True,
         text=True,
         check=True,

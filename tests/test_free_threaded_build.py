@@ -14,12 +14,19 @@ def test_the_native_core_refuses_by_itself():
         _core.scan_heap("garbage", 0, None, 0, 0.0)
 
 
-def test_importing_turns_the_gil_on_and_python_says_so():
-    """The documented price of importing memguard there: nothing was declared untested."""
-    code = "import sys, memguard; print(sys._is_gil_enabled())"
+def test_using_turns_the_gil_on_and_python_says_so():
+    """The documented price of using memguard there: nothing was declared untested."""
+    code = "import sys, memguard; memguard.scan; print(sys._is_gil_enabled())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "True"
     assert "memguard._core" in run.stderr
+
+
+def test_importing_leaves_the_gil_off():
+    """The plugin of pytest is imported in every run, whoever asks for it."""
+    code = "import sys, memguard.pytest_plugin; print(sys._is_gil_enabled())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout.strip(), run.stderr) == ("False", "")
 
 
 def test_the_gil_can_be_kept_off():

@@ -34,22 +34,93 @@ def state():
 gc.disable()
 state()
 before, modules = state(), set(sys.modules)
-import memguard
+STATEMENT
 after = state()
 new = {name: getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - modules}
 print(json.dumps({"before": before, "after": after, "modules": new}))
 """
 
 
-@pytest.fixture(scope="module")
-def seen():
-    """Import memguard in a new process, with every warning an error."""
+def fresh(code):
+    """Run code in a new process, with every warning an error; gives what it printed."""
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SEEN], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
-    return json.loads(run.stdout)
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout
+
+
+@pytest.fixture(scope="module", params=["import memguard", "from memguard import *"])
+def seen(request):
+    """Import memguard alone, and with all that its public names load."""
+    return json.loads(fresh(SEEN.replace("STATEMENT", request.param)))
+
+
+def test_importing_loads_nothing_of_it_until_a_name_is_used():
+    """The native core, which turns the GIL on where it can be off, is not loaded either."""
+    code = """
+import sys
+before = set(sys.modules)
+import memguard
+print(*(set(sys.modules) - before))
+memguard.MemguardError
+print("memguard._core" in sys.modules)
+memguard.scan
+print("memguard._core" in sys.modules)
+"""
+    assert fresh(code).splitlines() == ["memguard", "False", "True"]
+
+
+def test_the_plugin_of_pytest_loads_nothing_native():
+    """Every run of pytest imports it, whoever asks for memguard."""
+    code = """
+import sys, pytest
+before = set(sys.modules)
+import memguard.pytest_plugin
+print(*sorted(set(sys.modules) - before))
+"""
+    assert fresh(code).split() == ["memguard", "memguard.pytest_plugin"]
+
+
+def test_every_public_name_is_listed_before_it_is_loaded():
+    """``dir`` and completion do not wait for a first use."""
+    code = "import memguard; print(*set(memguard.__all__) - set(dir(memguard)))"
+    assert fresh(code).split() == []
+
+
+def test_a_name_is_looked_for_once():
+    """After its first use it is an attribute like any other."""
+    code = """
+import memguard
+print("scan" in vars(memguard), memguard.scan is vars(memguard)["scan"])
+"""
+    assert fresh(code).split() == ["False", "True"]
+
+
+def test_a_name_that_is_not_there_is_the_usual_error():
+    """It names the module and what was asked for; nothing private is looked for, either."""
+    for name in "scam", "_HOME", "ScanKind":
+        with pytest.raises(AttributeError, match=f"module 'memguard' has no attribute '{name}'"):
+            getattr(memguard, name)
+    with pytest.raises(ImportError, match="cannot import name 'scam' from 'memguard'"):
+        exec("from memguard import scam")
+
+
+def test_submodules_can_be_imported_from_the_package():
+    """An attribute that is missing does not hide a module of that name."""
+    assert fresh("from memguard import _core, errors; print(errors.__name__)").strip() == (
+        "memguard.errors"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(memguard.__all__) - {"__version__"}))
+def test_each_public_name_survives_pickling(name):
+    """Classes, functions and settings are found again where they are defined."""
+    code = f"""
+import memguard, pickle
+print(pickle.loads(pickle.dumps(memguard.{name})) == memguard.{name})
+"""
+    assert fresh(code).strip() == "True"
 
 
 def test_importing_changes_nothing_in_the_process(seen):
@@ -111,4 +182,4 @@ def test_each_public_class_and_function_explains_itself():
     names = {name: getattr(memguard, name) for name in memguard.__all__}
     undocumented = [name for name, value in names.items() if callable(value) and not value.__doc__]
     assert undocumented == []
-    assert {name for name in vars(memguard) if name[0].isupper()} <= set(names)
+    assert {name for name in vars(memguard) if name[0].isupper()} <= {*names, "TYPE_CHECKING"}

@@ -22,12 +22,13 @@ NOT_IN_WHEEL = (".pyx", ".pxd", ".c", ".h", ".cpp")
 NEWEST_GLIBC = (2, 28)
 USE = """
 import pathlib, memguard
+from memguard import _core
 assert "site-packages" in pathlib.Path(memguard.__file__).parts, memguard.__file__
 ring = []; ring.append(ring); del ring
 report = memguard.scan("garbage")
 assert report.cycle_count >= 1, report
 assert "<svg" in report.to_html()
-assert memguard._core.build_info()["optimised"]
+assert _core.build_info()["optimised"]
 print("wheel works:", memguard.__version__)
 """
 

@@ -2,25 +2,32 @@
 
 ``scan()`` answers at about the price of one ``gc.collect()``: what the
 collector would free now, or what will need it once dropped, grouped by shape.
+
+Importing this loads nothing else. A name brings what it needs when it is first
+used: so the pytest plugin costs nothing where nobody asks for it, and a
+free-threaded Python keeps the GIL off.
 """
 
-from memguard.errors import (
-    LimitOutOfRangeError,
-    MemguardError,
-    MismatchedReportsError,
-    ReportReleasedError,
-    UnknownOptionError,
-    UnreadableBaselineError,
-    UnreadableReportError,
-    UnsupportedPythonError,
-    WrongTypeError,
-)
-from memguard.heap.advice import Advice
-from memguard.heap.cuts import DEFAULT_CUTS, Cut
-from memguard.heap.loops import Edge
-from memguard.heap.report import ScanReport
-from memguard.heap.scan import detect_circular_references, scan, scan_created
-from memguard.heap.shapes import Cycle, Shape
+# As in `typing`, whose import would cost more than this one.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from memguard.errors import (
+        LimitOutOfRangeError,
+        MemguardError,
+        MismatchedReportsError,
+        ReportReleasedError,
+        UnknownOptionError,
+        UnreadableBaselineError,
+        UnreadableReportError,
+        UnsupportedPythonError,
+        WrongTypeError,
+    )
+    from memguard.heap.advice import Advice
+    from memguard.heap.cuts import DEFAULT_CUTS, Cut
+    from memguard.heap.loops import Edge
+    from memguard.heap.report import ScanReport
+    from memguard.heap.scan import detect_circular_references, scan, scan_created
+    from memguard.heap.shapes import Cycle, Shape
 
 __version__ = "0.1.0"
 
@@ -46,3 +53,33 @@ __all__ = [
     "scan",
     "scan_created",
 ]
+
+_HOMES = {
+    "DEFAULT_CUTS": "heap.cuts",
+    "Advice": "heap.advice",
+    "Cut": "heap.cuts",
+    "Cycle": "heap.shapes",
+    "Edge": "heap.loops",
+    "ScanReport": "heap.report",
+    "Shape": "heap.shapes",
+    "detect_circular_references": "heap.scan",
+    "scan": "heap.scan",
+    "scan_created": "heap.scan",
+}
+
+# Type checkers read the imports above, and so complain of a name that is not there.
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Load a public name when it is first used."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -192,7 +192,7 @@ def shape_of(sketch: Sketch) -> Shape:
 
 
 def _key(loop: Loop) -> str:
-    import hashlib  # which costs more than all else that importing memguard loads
+    import hashlib  # which loads OpenSSL, for nothing where no shape is described
 
     text = loop.canonical_text or loop.path
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
