@@ -191,3 +191,15 @@ def test_a_cut_may_be_named_as_it_is_drawn():
     cuts = [Edge("builtins.function", ".<closure step>", "builtins.function")]
     (link,) = drawing_of(exemplar_of(types, references, 3), cuts).links
     assert link.is_cut
+
+
+def test_a_cut_that_is_marked_is_not_sought_by_its_name():
+    """Each method has its own variable `self`, and the advice is about one of them."""
+    types = ["app.Owner", "builtins.frame", "builtins.frame"]
+    references = [
+        *((0, ".failed", 1), (1, ".<local self>", 0)),
+        *((0, ".search", 2), (2, ".<local self>", 0, True)),
+    ]
+    cuts = [Edge("builtins.frame", ".<local self>", "app.Owner")]
+    drawing = drawing_of(exemplar_of(types, references, 2), cuts)
+    assert [link.source for link in drawing.links if link.is_cut] == [2]

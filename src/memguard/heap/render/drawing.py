@@ -95,11 +95,15 @@ def drawing_of(
 
     Args:
         exemplar: The cycle.
-        cuts: References that the advice cuts.
+        cuts: References that the advice cuts, to be found by their names where
+            the exemplar does not mark its own.
         verbose: Fold and join nothing.
         most_nodes: Nodes beyond the loop that are drawn [count].
     """
-    to_cut = {(cut.source, cut.label, cut.target) for cut in cuts}
+    # Frames of different functions may each have such a variable: a mark is
+    # exact, a name is not.
+    is_marked = any(reference.is_cut for reference in exemplar.references)
+    to_cut = set() if is_marked else {(cut.source, cut.label, cut.target) for cut in cuts}
     ways = _ways(exemplar, to_cut)
     folded: set[int] = set()
     if not verbose:
