@@ -7,6 +7,7 @@ import pytest
 
 import memguard
 from graphs import Plain, Vertex, build, plans, self_loop
+from memguard import _core
 from oracles import components, reached_from
 from process import run_fresh
 
@@ -160,3 +161,20 @@ def test_garbage_from_roots_discounts_the_argument_itself():
     assert memguard.scan("garbage", roots=(self_loop(),)).unreachable_count == 1
     held = self_loop()
     assert memguard.scan("garbage", roots=[held]).unreachable_count == 0
+
+
+@pytest.mark.parametrize("describe", [True, False])
+def test_a_reference_that_is_cut_is_none_of_the_edges_of_a_cycle(describe):
+    """Whether cycles are grouped in the scan or later: from an instance to its class."""
+
+    class Owner:
+        pass
+
+    owner = Owner()
+    owner.classes = [Owner]
+    Owner.owner = owner
+    graph = _core.scan_heap("live", _core.CUT_INSTANCE_TYPES, (owner,), 0, 0.0, describe=describe)
+    cycles = [graph.cycle_ids(index) for index in range(graph.cycle_count)]
+    ((index, ids),) = [(i, ids) for i, ids in enumerate(cycles) if id(owner) in ids]
+    assert id(Owner) in ids
+    assert (ids.index(id(owner)), ids.index(id(Owner))) not in graph.cycle_edges(index)

@@ -168,6 +168,7 @@ cdef class HeapGraph:
             return
         self._require_held()
         memset(&request, 0, sizeof(request))
+        request.kind = MG_GARBAGE if self.kind == "garbage" else MG_LIVE
         request.cuts = self._cut_flags
         request.own_type = <PyTypeObject *> HeapGraph
         request.name_key = <PyObject *> _NAME_KEY

@@ -188,6 +188,13 @@ place_in_small_cycle(PyObject *const *members, uint32_t size, PyObject *child)
     return MG_NOWHERE;
 }
 
+/* A reference that is cut holds the class, but leads round no cycle. */
+static int
+is_own_type_cut(const mg_weigher *w, PyObject *member, PyObject *child)
+{
+    return mg_own_types_are_cut(w->state) && child == (PyObject *)Py_TYPE(member);
+}
+
 static int
 expand_member(mg_weigher *w, uint32_t cycle, uint32_t position)
 {
@@ -225,7 +232,8 @@ expand_member(mg_weigher *w, uint32_t cycle, uint32_t position)
         }
         if (node == 1 + cycle) {
             facts->outside_references -= !mg_is_immortal(children[i]);
-            if (w->records_edges && mg_push_u32(&answer->edge_target, target) < 0) {
+            if (w->records_edges && !is_own_type_cut(w, member, children[i]) &&
+                mg_push_u32(&answer->edge_target, target) < 0) {
                 return -1;
             }
         }
