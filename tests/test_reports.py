@@ -1,6 +1,7 @@
 """Reports: what they say, cost and allow, whatever happened to them meanwhile."""
 
 import json
+import sys
 
 import pytest
 
@@ -48,6 +49,25 @@ def test_a_cycle_of_a_released_report_is_refused_by_any_other():
     one.release()
     with pytest.raises(memguard.ReportReleasedError):
         other.objects(cycle)
+
+
+def test_a_report_that_is_released_while_it_is_read_says_so():
+    """As another thread may do it, just after the check."""
+    self_loop()
+    report = memguard.scan("garbage", explain=False)
+
+    def release(frame, event, argument):
+        if frame.f_code.co_name == "_sketch_shapes":
+            sys.setprofile(None)
+            report.release()
+
+    sys.setprofile(release)
+    try:
+        with pytest.raises(memguard.ReportReleasedError):
+            _ = report.shapes
+    finally:
+        sys.setprofile(None)
+    assert report.is_released
 
 
 def test_cycles_can_be_kept_in_sets():

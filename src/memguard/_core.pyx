@@ -31,6 +31,15 @@ cdef _step_label(const mg_step *step):
     return f"[{text}]" if step.in_namespace and text is not None else text
 
 
+cdef object _released_error = RuntimeError
+
+
+def raise_when_released(error):
+    """Let answers raise this when they are asked for what they no longer hold."""
+    global _released_error
+    _released_error = error
+
+
 cdef double _clock_step_seconds = 0.0
 cdef double _stepped_clock_seconds = 0.0
 
@@ -237,7 +246,7 @@ cdef class HeapGraph:
     # this answer.
     cdef _require_held(self):
         if self.released:
-            raise RuntimeError(
+            raise _released_error(
                 "the answer was released and no longer holds its objects;"
                 " read them before release()"
             )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from memguard._core import HeapGraph
+from memguard._core import HeapGraph, raise_when_released
 from memguard.errors import ReportReleasedError
 from memguard.heap.cuts import Cut
 from memguard.heap.names import bases_of, count_by_name, type_name
@@ -21,6 +21,9 @@ from memguard.heap.shapes import Cycle, Shape, Sketch, cycle_of, shape_of, sketc
 if TYPE_CHECKING:
     from memguard.heap.difference import ReportDifference
     from memguard.heap.saved import SavedReport
+
+# Another thread may release a report while this one reads it.
+raise_when_released(ReportReleasedError)
 
 SHAPES_NAMED_AT_ONCE = 64
 """Shapes whose references are named within the scan; others when looked at [count]."""
