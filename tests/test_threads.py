@@ -196,3 +196,18 @@ def test_no_thread_is_left_behind(force_threads):
         time.sleep(0.001)
     assert len(os.listdir("/proc/self/task")) == before
     assert len(kept) == NODE_COUNT
+
+
+def test_the_budget_may_end_while_one_thread_records_for_the_others(force_threads):
+    """Objects of extensions are as many as the heap has, so the clock is asked there, too."""
+    queues = [collections.deque([[]]) for _ in range(NODE_COUNT)]
+    force_threads(4)
+    # Objects are counted every 4,096th, and hardly begun to be recorded.
+    readings = len(gc.get_objects()) // 4_096 + 10
+    _core._step_clock(1.0)
+    try:
+        graph = _core.scan_heap("live", CUTS, None, 0, float(readings), describe=False)
+    finally:
+        _core._step_clock(0.0)
+    assert graph.stopped_by == "budget_seconds"
+    assert 0 < graph.edge_count < len(queues)

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define CHECK_EVERY 1024
+
 /* Afterwards the list of foreign objects is empty. */
 static void
 mark_foreign(mg_recording *shared)
@@ -37,6 +39,11 @@ record_foreign(mg_recording *shared)
     int result = 0;
     r.gathered_end = r.gathered;
     for (size_t w = 0; w < foreign_words(shared->rows) && result == 0; w++) {
+        /* Once stopped, no block is recorded, and none of these rows copied. */
+        if (w % (CHECK_EVERY >> 6) == 0 && mg_must_stop(shared->state)) {
+            mg_raise_flag(&shared->stops);
+            break;
+        }
         uint32_t node = (uint32_t)(w << 6);
         if (node % MG_BLOCK_NODES == 0) {
             foreign->before_block[node >> MG_BLOCK_SHIFT] =
