@@ -130,6 +130,20 @@ def test_a_parent_of_very_many_children_is_described(container):
     assert graph.find_loop(0, Marked, 24)[1][0] == "[0]"
 
 
+def test_a_dict_that_was_emptied_is_looked_through_no_more_often():
+    """A walk over it passes what was deleted, as it would for every child."""
+    parent = Marked()
+    children = dict.fromkeys(range(4_000_000))
+    for number in range(4_000_000):
+        del children[number]
+    parent.append(children)
+    for number in range(60):
+        children[number] = Plain()
+        children[number].parent = parent
+    graph = _core.scan_heap("live", CUTS, (parent,), 0, 0.0)
+    assert graph.find_loop(0, Marked, 24)[1] == ["[0]", "[int]", ".parent"]
+
+
 def test_a_start_outside_the_cycle_is_refused():
     """Positions count from the first member of the cycle."""
     vertices = ring_of(2)

@@ -177,6 +177,12 @@ mg_dict_table_bytes(PyObject *object)
     return bytes;
 }
 
+Py_ssize_t
+mg_dict_entry_count(PyObject *dict)
+{
+    return ((PyDictObject *)dict)->ma_keys->dk_nentries;
+}
+
 PyCodeObject *
 mg_code_of(PyObject *object)
 {

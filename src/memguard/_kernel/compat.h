@@ -66,6 +66,9 @@ int mg_may_be_module_dict(PyObject *dict, PyObject *name_key);
 /* The bytes of a dict beyond its object struct, as dict.__sizeof__ counts. */
 Py_ssize_t mg_dict_table_bytes(PyObject *dict);
 
+/* How many entries a walk over a dict passes, deleted ones among them. */
+Py_ssize_t mg_dict_entry_count(PyObject *dict);
+
 /* The code of a function, generator, coroutine or frame; NULL for other objects.
    Borrowed. */
 PyCodeObject *mg_code_of(PyObject *object);

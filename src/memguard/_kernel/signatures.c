@@ -102,16 +102,16 @@ static int
 is_small_dict(PyObject *object)
 {
     return PyDict_CheckExact(object) &&
-           ((PyDictObject *)object)->ma_used <= MOST_ENTRIES;
+           mg_dict_entry_count(object) <= MOST_ENTRIES;
 }
 
 /* Each reference from there would be looked for among all items. */
 static int
 is_large_container(PyObject *object)
 {
-    return PyDict_Check(object) ? ((PyDictObject *)object)->ma_used > MOST_ENTRIES
+    return PyDict_Check(object) ? mg_dict_entry_count(object) > MOST_ENTRIES
         : PyList_Check(object) || PyTuple_Check(object) ? Py_SIZE(object) > MOST_ENTRIES
-        : PyAnySet_Check(object) && ((PySetObject *)object)->used > MOST_ENTRIES;
+        : PyAnySet_Check(object) && ((PySetObject *)object)->mask > 4 * MOST_ENTRIES;
 }
 
 static int
