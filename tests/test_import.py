@@ -62,7 +62,7 @@ def test_importing_loads_nothing_of_it_until_a_name_is_used():
 import sys
 before = set(sys.modules)
 import memguard
-print(*(set(sys.modules) - before))
+print(*(name for name in set(sys.modules) - before if name.startswith("memguard")))
 memguard.MemguardError
 print("memguard._core" in sys.modules)
 memguard.scan
@@ -80,6 +80,18 @@ import memguard.pytest_plugin
 print(*sorted(set(sys.modules) - before))
 """
     assert fresh(code).split() == ["memguard", "memguard.pytest_plugin"]
+
+
+def test_a_first_scan_finds_no_garbage_of_its_own():
+    """What loading leaves behind is there before the program collects, not after."""
+    code = """
+import gc, memguard
+gc.collect()
+gc.disable()
+report = memguard.scan("garbage")
+print(report.cycle_count, report.unreachable_count)
+"""
+    assert fresh(code).split() == ["0", "0"]
 
 
 def test_every_public_name_is_listed_before_it_is_loaded():

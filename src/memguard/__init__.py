@@ -3,13 +3,16 @@
 ``scan()`` answers at about the price of one ``gc.collect()``: what the
 collector would free now, or what will need it once dropped, grouped by shape.
 
-Importing this loads nothing else. A name brings what it needs when it is first
-used: so the pytest plugin costs nothing where nobody asks for it, and a
-free-threaded Python keeps the GIL off.
+Importing this loads nothing more of memguard. A name brings what it needs when
+it is first used: so the pytest plugin costs nothing where nobody asks for it,
+and a free-threaded Python keeps the GIL off.
 """
 
-# As in `typing`, whose import would cost more than this one.
-TYPE_CHECKING = False
+# What this imports in turn, enum and functools among them, leaves classes behind
+# that only the collector frees. The first scan must not be what makes them.
+import dataclasses as _dataclasses  # noqa: F401
+from typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from memguard.errors import (
         LimitOutOfRangeError,
