@@ -41,6 +41,16 @@ def test_a_saved_report_is_shown_as_the_program_would_have_shown_it(saved):
     assert "Not followed: instance_types, module_dicts, modules, types" in text
 
 
+def test_a_saved_report_can_be_shown_with_every_step(tmp_path):
+    """``--verbose`` unfolds what the text folds by default, like that of a program's report."""
+    folded = tmp_path / "folded.py"
+    folded.write_text("class Node: pass\nnode = Node()\nnode.only = (node,)\n")
+    path = tmp_path / "cycles.jsonl"
+    run(*RUN, "--kind", "live", "--format", "json", "--output", path, folded)
+    assert "__main__.Node.only[0] -> __main__.Node" in shown(path)
+    assert "__main__.Node.only -> tuple[0] -> __main__.Node" in shown(path, "--verbose")
+
+
 def test_a_saved_report_becomes_a_page(saved, tmp_path):
     """With a section for each kind of cycles; nothing is printed."""
     page = tmp_path / "page.html"

@@ -45,6 +45,7 @@ def add_to(commands: Any) -> None:
         default="text",
         help="json only with --diff, html and dot only without (default: text)",
     )
+    add("--verbose", action="store_true", help="show every step of each loop, nothing folded")
     add("--output", type=Path, metavar="FILE", help="write to a file (default: standard output)")
     add(
         "--write-baseline",
@@ -138,4 +139,4 @@ def _rendered(reports: list[Any], options: argparse.Namespace) -> str:
     from memguard.cli.terminal import render
 
     stream = None if options.output else sys.stdout
-    return "\n\n".join(render(saved, stream) for saved in reports)
+    return "\n\n".join(render(saved, stream, verbose=options.verbose) for saved in reports)
