@@ -70,6 +70,54 @@ def test_a_report_that_is_released_while_it_is_read_says_so():
     assert report.is_released
 
 
+def test_a_release_while_objects_are_read_is_refused_alike():
+    """Another thread may release at the last moment; the error is the same."""
+    self_loop()
+    report = memguard.scan("garbage")
+    (cycle,) = report.cycles
+
+    def release_before_each_line(frame, event, _):
+        if frame.f_code is memguard.ScanReport.objects.__code__:
+            report.release()
+            return release_before_each_line
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(release_before_each_line)
+    try:
+        with pytest.raises(memguard.ReportReleasedError):
+            report.objects(cycle)
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, value in vars(memguard.ScanReport).items() if isinstance(value, property)],
+)
+def test_no_value_of_a_report_can_be_replaced(name):
+    """Whoever is given a report can rely on what it says."""
+    report = memguard.scan("garbage")
+    with pytest.raises(AttributeError):
+        setattr(report, name, None)
+
+
+def test_a_report_has_no_public_value_that_could_be_replaced():
+    """All are properties, and appear in its help."""
+    assert [name for name in vars(memguard.scan("garbage")) if not name.startswith("_")] == []
+
+
+def test_counts_of_types_cannot_be_changed():
+    """A shape and its cycles give the same mapping."""
+    self_loop()
+    with memguard.scan("garbage") as report:
+        (shape,) = report.shapes
+        for counts in shape.type_names, shape.exemplar.type_names, report.unreachable_types:
+            with pytest.raises(TypeError):
+                counts["graphs.Vertex"] = 0
+        assert shape.type_names == {"graphs.Vertex": 1}
+
+
 def test_cycles_can_be_kept_in_sets():
     """A cycle is a value: equal ones have the same hash."""
     self_loop()

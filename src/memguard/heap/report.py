@@ -40,14 +40,6 @@ class ScanReport:
     block ends. Counts, names and ids stay readable after that; without
     ``explain``, those that were read before.
 
-    Attributes:
-        kind: "garbage", "live", or "created" from `scan_created`.
-        cuts: References left out of live cycles.
-        unreachable_types: Objects that the collector would free now, counted
-            by type, "module.QualName", most first.
-        shows_values: Written reports say what objects look like, since
-            ``explain="values"`` asked for it.
-
     Thread-safety: any thread; values never change.
     """
 
@@ -61,23 +53,43 @@ class ScanReport:
         keeps_type: Callable[[Iterable[tuple[type, int]]], bool] | None = None,
         is_new: Callable[[HeapGraph, int], bool] | None = None,
     ) -> None:
-        self.kind = kind
-        self.cuts = cuts
+        self._kind = kind
+        self._cuts = cuts
         self._graphs = graphs
         self._explain = bool(explain)
-        self.shows_values = explain == "values"
+        self._shows_values = explain == "values"
         self._is_new = is_new
         self._sketches: list[Sketch] | None = None
         self._shapes: tuple[Shape, ...] | None = None
         self._cycles: tuple[Cycle, ...] | None = None
         # All of them, for none may hold the types that it found.
         unreachable_types = [graph.take_unreachable_types() for graph in graphs]
-        self.unreachable_types: Mapping[str, int] = MappingProxyType(
+        self._unreachable_types = MappingProxyType(
             count_by_name((type_name(cls), count) for cls, count in unreachable_types[0])
         )
         self._keeps_type = keeps_type
         if explain and sum(graph.shape_count for graph in graphs) <= SHAPES_NAMED_AT_ONCE:
             self._sketches = self._sketch_shapes()
+
+    @property
+    def kind(self) -> Kind:
+        """What was looked for: "garbage", "live", or "created" by `scan_created`."""
+        return self._kind
+
+    @property
+    def cuts(self) -> frozenset[Cut]:
+        """References left out of live cycles."""
+        return self._cuts
+
+    @property
+    def shows_values(self) -> bool:
+        """Written reports say what objects look like: ``explain="values"`` asked for it."""
+        return self._shows_values
+
+    @property
+    def unreachable_types(self) -> Mapping[str, int]:
+        """Objects that the collector would free now, by type "module.QualName", most first."""
+        return self._unreachable_types
 
     @property
     def complete(self) -> bool:
@@ -195,9 +207,14 @@ class ScanReport:
         Raises:
             ReportReleasedError: The report of the cycle no longer holds them.
         """
-        if cycle.shape.graph.released:
-            raise ReportReleasedError
-        return cycle.shape.graph.cycle_objects(cycle.index)
+        graph = cycle.shape.graph
+        try:
+            return graph.cycle_objects(cycle.index)
+        except RuntimeError:
+            # Asked afterwards: another thread may release at any moment before.
+            if graph.released:
+                raise ReportReleasedError from None
+            raise
 
     @property
     def is_released(self) -> bool:

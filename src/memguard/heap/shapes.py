@@ -7,6 +7,7 @@ Does not cover: the loop that stands for a shape (``loops``), finding cycles
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from memguard._core import HeapGraph
@@ -179,7 +180,7 @@ def shape_of(sketch: Sketch) -> Shape:
         verbose_path=loop.verbose_path,
         key=_key(loop),
         edges=loop.edges,
-        type_names=count_by_name(sketch.type_names),
+        type_names=MappingProxyType(count_by_name(sketch.type_names)),
         cycle_count=cycle_count,
         object_count=object_count,
         shallow_bytes=shallow_bytes,
