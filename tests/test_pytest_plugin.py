@@ -2,24 +2,15 @@
 
 import pytest
 
+import leaking
+
 pytest_plugins = ["pytester"]
 
-CONTEXT = """
+CONTEXT = f"""
 import gc
 import pytest
 
-
-class Context:
-    def __init__(self, parent=None):
-        self.parent = parent
-        self.subtasks = []
-        if parent is not None:
-            parent.subtasks.append(self)
-
-
-def leak():
-    parent = Context()
-    Context(parent)
+{leaking.CONTEXT}
 """
 
 

@@ -6,29 +6,17 @@ import tomllib
 
 import pytest
 
+import leaking
 from processes import RUN, run
 
 pytest_plugins = ["pytester"]
 
-CONTEXT = """
+CONTEXT = f"""
 import asyncio
 import unittest
 import pytest
 
-
-class Context:
-    def __init__(self, parent=None):
-        self.parent = parent
-        self.subtasks = []
-        if parent is not None:
-            parent.subtasks.append(self)
-
-
-def leak():
-    parent = Context()
-    Context(parent)
-
-
+{leaking.CONTEXT}
 """
 
 UNITTEST = """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from memguard.errors import MismatchedReportsError
-from memguard.heap.render.text import Path, alike, count, merge_by_path, size
+from memguard.heap.render.text import Path, alike, count, merge_by_path, path_of, size
 from memguard.heap.saved import SavedReport, SavedShape
 from memguard.heap.shapes import Shape
 
@@ -123,11 +123,6 @@ def _words(item: ShapeChange) -> str:
     )
 
 
-def identity_of(shape: Shape | SavedShape) -> str:
-    """Give what tells a shape again in another process: its key, else its loop."""
-    return shape.key or alike(shape.path)
-
-
 def difference_between(
     earlier: "ScanReport | SavedReport", later: "ScanReport | SavedReport"
 ) -> ReportDifference:
@@ -156,19 +151,8 @@ def _merged(shapes: Iterable[Shape | SavedShape], *, by_key: bool) -> dict[str, 
         return {alike(path.text): path for path in merge_by_path(shapes)}
     groups: dict[str, list[Shape | SavedShape]] = {}
     for shape in shapes:
-        groups.setdefault(identity_of(shape), []).append(shape)
-    return {
-        key: Path(
-            text=same[0].path,
-            shape_count=len(same),
-            cycle_count=sum(shape.cycle_count for shape in same),
-            object_count=sum(shape.object_count for shape in same),
-            shallow_bytes=sum(shape.shallow_bytes for shape in same),
-            retained_bytes=sum(shape.retained_bytes for shape in same),
-            shape=same[0],
-        )
-        for key, same in groups.items()
-    }
+        groups.setdefault(shape.key, []).append(shape)
+    return {key: path_of(same) for key, same in groups.items()}
 
 
 def _change(before: Path | None, after: Path | None) -> ShapeChange:

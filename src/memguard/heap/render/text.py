@@ -55,19 +55,21 @@ def merge_by_path(shapes: "Iterable[Shape | SavedShape]", *, verbose: bool = Fal
     merged: dict[str, list[Shape | SavedShape]] = {}
     for shape in shapes:
         merged.setdefault(alike(shape.path), []).append(shape)
-    paths = [
-        Path(
-            text=same[0].verbose_path if verbose else same[0].path,
-            shape_count=len(same),
-            cycle_count=sum(shape.cycle_count for shape in same),
-            object_count=sum(shape.object_count for shape in same),
-            shallow_bytes=sum(shape.shallow_bytes for shape in same),
-            retained_bytes=sum(shape.retained_bytes for shape in same),
-            shape=same[0],
-        )
-        for same in merged.values()
-    ]
+    paths = [path_of(same, verbose=verbose) for same in merged.values()]
     return sorted(paths, key=lambda path: (-path.object_count, path.text))
+
+
+def path_of(same: "Sequence[Shape | SavedShape]", *, verbose: bool = False) -> Path:
+    """Add up shapes that are one to a person; the first stands for all."""
+    return Path(
+        text=same[0].verbose_path if verbose else same[0].path,
+        shape_count=len(same),
+        cycle_count=sum(shape.cycle_count for shape in same),
+        object_count=sum(shape.object_count for shape in same),
+        shallow_bytes=sum(shape.shallow_bytes for shape in same),
+        retained_bytes=sum(shape.retained_bytes for shape in same),
+        shape=same[0],
+    )
 
 
 def left_out(paths: Sequence[Path]) -> list[str]:
