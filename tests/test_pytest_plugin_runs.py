@@ -251,21 +251,7 @@ def test_a_cycle_in_use_is_not_known_by_one_that_was_garbage(run_tests):
     run_tests(kept, *options).assert_outcomes(failed=1)
 
 
-APP = """
-class Context:
-    def __init__(self, parent=None):
-        self.parent, self.subtasks = parent, []
-        if parent:
-            parent.subtasks.append(self)
-
-
-def serve():
-    Context(Context())
-
-
-serve()
-"""
-TESTS = "import app\ndef test(): app.serve()\n"
+TESTS = "import app\ndef test(): app.leak()\n"
 
 
 @pytest.fixture
@@ -276,7 +262,7 @@ def run_program(pytester):
         words = ("--gc", "off", "--output", "report.txt", *options, "program.py")
         return run(*RUN, *words, cwd=pytester.path).returncode
 
-    pytester.makepyfile(app=APP, program="import app")
+    pytester.makepyfile(app=leaking.CONTEXT, program="import app\napp.leak()")
     return run_it
 
 

@@ -12,16 +12,13 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from memguard.errors import UnreadableBaselineError
 from memguard.heap.render.markup import visible
 from memguard.heap.render.text import alike
-from memguard.heap.saved import SavedReport, SavedShape
+from memguard.heap.saved import SavedShape
 from memguard.heap.shapes import Shape
-
-if TYPE_CHECKING:
-    from memguard.heap.report import ScanReport
 
 VERSION = 1
 """Version of the files that are written and read."""
@@ -115,12 +112,6 @@ class Baseline:
         """Tell whether a shape is listed."""
         has_key = bool(shape.key) and (shape.kind, shape.key) in self._keys
         return has_key or (shape.kind, alike(shape.path)) in self._paths
-
-    def new_shapes(self, report: "ScanReport | SavedReport") -> list[Shape | SavedShape]:
-        """Give the shapes of a report that are not listed, as the report orders them."""
-        return [
-            shape for shape in report.shapes if not self.knows(KnownShape.of(report.kind, shape))
-        ]
 
 
 def add_to_baseline(path: Path, shapes: Iterable[KnownShape]) -> int:
