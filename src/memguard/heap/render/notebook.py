@@ -65,7 +65,7 @@ def _advice(shape: SavedShape) -> Element | None:
         "div",
         {"class": "advice"},
         shape.advice.sentence,
-        element("code", {}, shape.advice.code) if shape.advice.code else None,
+        *(element("code", {}, line) for line in shape.advice.code.splitlines()),
     )
 
 

@@ -247,7 +247,10 @@ def _advice(advice: SavedAdvice) -> Element:
         {"class": "advice"},
         element("h3", {}, "What to do"),
         element("p", {}, *broken_at_dots(advice.sentence)),
-        element("pre", {}, element("code", {}, advice.code)) if advice.code else None,
+        # A line each, so that one that is broken cannot be taken for two.
+        element("pre", {}, *(element("code", {}, line) for line in advice.code.splitlines()))
+        if advice.code
+        else None,
         element(
             "p",
             {"class": "soft"},
