@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from repairs.outcome import Outcome
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "advice.md"
 
+_MARKDOWN = re.compile(r"[_<*`]")
 _INTRODUCTION = """\
 # Does the advice help?
 
@@ -79,7 +81,7 @@ def _details(number: int, outcome: Outcome) -> str:
         "",
         f"`{outcome.shapes[0]['path']}`" if outcome.shapes else "Not found.",
         "",
-        f"> {advice['sentence']}",
+        "> " + _MARKDOWN.sub(r"\\\g<0>", advice["sentence"]),
         "",
         *(f"    {line}" for line in advice["code"].splitlines()),
         "",
