@@ -24,6 +24,7 @@ from typing import Any
 from suite_causes import SUITES, Cause, Suite
 
 ROOT = Path(__file__).resolve().parent.parent
+_MARKDOWN = re.compile(r"[_<*`|]")
 _SECTION = re.compile(r"(?<=<!-- suites: begin -->\n).*(?=<!-- suites: end -->)", re.DOTALL)
 
 
@@ -65,9 +66,21 @@ class Looked:
             if self.suite.cause_of(shape["path"]) is cause
         )
 
+    def advice_for(self, cause: Cause) -> str:
+        """Give what the plugin says about the most frequent shape of a cause."""
+        shapes = [
+            shape
+            for shape in self.guarded.found["shapes"]
+            if self.suite.cause_of(shape["path"]) is cause
+        ]
+        advice = max(shapes, key=lambda shape: shape["cycle_count"])["advice"]
+        if not advice:
+            return ""
+        return _MARKDOWN.sub(r"\\\g<0>", advice["sentence"])
+
 
 def look_at(suite: Suite, folder: Path) -> Looked:
-    """Run a suite three times in a folder that is its own."""
+    """Run a suite four times in a folder that is its own."""
     python = _install(suite, folder)
     tests = _unpack(suite, folder)
     plain = _run(python, tests, folder)
@@ -161,14 +174,20 @@ def _causes(looked: Looked) -> list[str]:
     lines = [
         f"### {looked.suite.name} {looked.suite.version}",
         "",
-        "| Cycles | Repaired | Whose | What it is, and what would end it |",
-        "| ---: | ---: | --- | --- |",
+        (
+            "| Cycles | Repaired | Whose | What it is, and what would end it |"
+            " What the plugin advises |"
+        ),
+        "| ---: | ---: | --- | --- | --- |",
     ]
     for cause in looked.suite.causes:
         before = looked.cycles_of(cause, looked.guarded)
         after = f"{looked.cycles_of(cause, looked.repaired):,}" if cause.is_repaired else ""
         if before:
-            lines.append(f"| {before:,} | {after} | {cause.whose} | {cause.text} |")
+            lines.append(
+                f"| {before:,} | {after} | {cause.whose} | {cause.text} |"
+                f" {looked.advice_for(cause)} |"
+            )
     left_out = {
         reason: sum(shape["cycle_count"] for shape in shapes)
         for reason, shapes in looked.guarded.found["left_out"].items()
