@@ -207,12 +207,14 @@ divide(mg_map *map, const uintptr_t *bases, size_t count)
 }
 
 /* A hole costs a leaf of zeros; a region with more holes than this keeps its
-   directory. */
+   directory, and so does a small map, for which holes would be most of the work. */
+#define FEWEST_LAID_OUT 64
+
 static int
 may_be_laid_out(const mg_map *map, const mg_region *region)
 {
     size_t chunks = chunks_in(region);
-    return chunks <= 4 * map->leaf_count + 16 &&
+    return map->leaf_count >= FEWEST_LAID_OUT && chunks <= 4 * map->leaf_count + 16 &&
            chunks + map->leaf_count < MG_MAX_LEAVES;
 }
 
