@@ -123,7 +123,7 @@ holder.append(holder)
 del vertex, holder
 kept, slot.value = slot.value, ctypes.cast(show_itself, ctypes.c_void_p).value
 with memguard.scan("garbage") as report:
-    print(report.suspect_count, [cycle.type_names for cycle in report.cycles])
+    print(report.suspect_count, [dict(cycle.type_names) for cycle in report.cycles])
     print(report.cycles[0].retained_count)
 slot.value = kept
 """
@@ -182,7 +182,7 @@ odd.me = odd
 odd.other = self_loop()
 for roots in (None, [odd]):
     with memguard.scan("live", types=[Odd, Vertex], roots=roots) as report:
-        print([cycle.type_names for cycle in report.cycles])
+        print([dict(cycle.type_names) for cycle in report.cycles])
 odd.me = kept = [odd]
 odd = roots = None
 with memguard.scan("garbage") as report:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs import Plain, Vertex
+from graphs import Vertex
 from memguard import _core
 from memguard.heap.loops import LONGEST_NAMED_LOOP
 
@@ -113,6 +113,10 @@ class Listed(list):
     """A list with a class of its own."""
 
 
+class Child:
+    """Gets one attribute only: with many a class gives each instance a dict of its own."""
+
+
 def numbered(children):
     return dict(enumerate(children))
 
@@ -121,7 +125,7 @@ def numbered(children):
 def test_a_parent_of_very_many_children_is_described(container):
     """Looking for each child among all others would take minutes here."""
     parent = Marked()
-    children = [Plain() for _ in range(200_000)]
+    children = [Child() for _ in range(200_000)]
     for child in children:
         child.parent = parent
     parent.append(container(children))
@@ -138,7 +142,7 @@ def test_a_dict_that_was_emptied_is_looked_through_no_more_often():
         del children[number]
     parent.append(children)
     for number in range(60):
-        children[number] = Plain()
+        children[number] = Child()
         children[number].parent = parent
     graph = _core.scan_heap("live", CUTS, (parent,), 0, 0.0)
     assert graph.find_loop(0, Marked, 24)[1] == ["[0]", "[int]", ".parent"]

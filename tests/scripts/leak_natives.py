@@ -4,6 +4,7 @@ import types
 
 from growth import print_growth
 
+import memguard
 from memguard import _core, _names
 
 
@@ -46,6 +47,7 @@ FUNCTIONS = {
     "_fail_allocation_at": lambda: _core._fail_allocation_at(0),
     "_native_bytes": _core._native_bytes,
     "_force_stackref_dedupe": lambda: _core._force_stackref_dedupe(False),
+    "raise_when_released": lambda: _core.raise_when_released(memguard.ReportReleasedError),
     "_force_threads": lambda: _core._force_threads(0),
     "_step_clock": lambda: _core._step_clock(0.0),
 }
