@@ -1,11 +1,8 @@
-/* Close every node that given nodes reach: it is alive.
- *
- *   explore.c   the search
- *   order.c     near nodes one after another
- */
+/* Close every node that given nodes reach: it is alive. */
 #ifndef MG_EXPLORE_H
 #define MG_EXPLORE_H
 
+#include "order.h"
 #include "scan.h"
 
 #define MG_AHEAD 16             /* a power of two */
@@ -25,8 +22,5 @@ int mg_exploration_begin(mg_exploration *x, mg_state *state);
 void mg_exploration_reach(mg_exploration *x, uint32_t handle);
 int mg_explore(mg_exploration *x);
 void mg_exploration_end(mg_exploration *x);
-
-#define MG_LONG_RUN 1024
-void mg_bring_near_together(uint32_t *run, size_t count);
 
 #endif

@@ -8,7 +8,7 @@
  * Source: P. M. McIlroy, K. Bostic, M. D. McIlroy, "Engineering Radix Sort",
  * 1993 (American flag sort).
  */
-#include "explore.h"
+#include "order.h"
 
 #include <string.h>
 
@@ -35,7 +35,7 @@ scale_of(const uint32_t *run, size_t count)
     return (scale){lowest, shift};
 }
 
-/* The run is the top of a stack: what comes last is visited first. */
+/* In falling order: of a stack, what comes last is visited first. */
 static inline uint32_t
 bucket_of(scale s, uint32_t node)
 {

@@ -6,6 +6,7 @@
 #ifndef MG_RECORDER_H
 #define MG_RECORDER_H
 
+#include "order.h"
 #include "rows.h"
 
 /* Rows of foreign nodes, in order of numbers. */
@@ -156,6 +157,10 @@ mg_record_references(mg_recorder *r, uint32_t node, const int with_popcnt)
                     mg_own_types_are_cut(r->state)) &&
         mg_tidy_references(r, object, node, first) < 0) {
         return -1;
+    }
+    if (MG_UNLIKELY(r->edges.count - first >= MG_LONG_RUN)) {
+        mg_bring_near_together(MG_ITEMS(uint32_t, &r->edges) + first,
+                               r->edges.count - first);
     }
     return r->edges.count - r->block_first > UINT32_MAX ? -1 : 0;
 }
