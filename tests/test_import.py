@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import memguard
+from process import run_fresh
 
 SEEN = """
 import _thread, atexit, gc, json, signal, sys, warnings
@@ -195,3 +196,21 @@ def test_each_public_class_and_function_explains_itself():
     undocumented = [name for name, value in names.items() if callable(value) and not value.__doc__]
     assert undocumented == []
     assert {name for name in vars(memguard) if name[0].isupper()} <= {*names, "TYPE_CHECKING"}
+
+
+def test_a_first_scan_finds_the_garbage_that_was_there_before():
+    """What it has to load does not let the collector take it away."""
+    printed = run_fresh(
+        """
+        import gc, memguard
+        gc.collect()
+        gc.set_threshold(300, 1, 1)
+        gc.disable()
+        loop = []
+        loop.append(loop)
+        place = id(loop)
+        gc.enable(); del loop; report = memguard.scan("garbage")
+        print(any(place in cycle.object_ids for cycle in report.cycles), gc.isenabled())
+        """
+    )
+    assert printed.split() == ["True", "True"]

@@ -77,9 +77,18 @@ if not TYPE_CHECKING:
         """Load a public name when it is first used."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import gc
         from importlib import import_module
 
-        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        # Loading makes objects, which could let the collector run, and free what
+        # the first scan is about to be asked for.
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        finally:
+            if was_enabled:
+                gc.enable()
         globals()[name] = value
         return value
 
