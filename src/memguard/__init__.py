@@ -3,14 +3,17 @@
 ``scan()`` answers at about the price of one ``gc.collect()``: what the
 collector would free now, or what will need it once dropped, grouped by shape.
 
-Importing this loads nothing more of memguard. A name brings what it needs when
-it is first used: so the pytest plugin costs nothing where nobody asks for it,
-and a free-threaded Python keeps the GIL off.
+Only pytest, which imports this for the plugin in every run, gets it without the
+rest, which a name then brings when it is first used: so the plugin costs
+nothing where nobody asks for it, and a free-threaded Python keeps the GIL off.
+Everywhere else all is loaded at once: loading later makes enough objects for an
+automatic collection, and that would free the garbage that a first scan is for.
 """
 
 # What this imports in turn, enum and functools among them, leaves classes behind
 # that only the collector frees. The first scan must not be what makes them.
 import dataclasses as _dataclasses  # noqa: F401
+import sys as _sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,6 +94,10 @@ if not TYPE_CHECKING:
                 gc.enable()
         globals()[name] = value
         return value
+
+    if "pytest" not in _sys.modules:
+        for _name in sorted({*__all__} - {"__version__"}):
+            __getattr__(_name)
 
 
 def __dir__() -> list[str]:
