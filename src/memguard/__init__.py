@@ -13,6 +13,7 @@ automatic collection, and that would free the garbage that a first scan is for.
 # What this imports in turn, enum and functools among them, leaves classes behind
 # that only the collector frees. The first scan must not be what makes them.
 import dataclasses as _dataclasses  # noqa: F401
+import gc as _gc
 import sys as _sys
 from typing import TYPE_CHECKING
 
@@ -76,28 +77,38 @@ _HOMES = {
 # Type checkers read the imports above, and so complain of a name that is not there.
 if not TYPE_CHECKING:
 
+    def _load(name):
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value
+
+    # From 3.12 on the interpreter itself freezes some before it runs anything.
+    _frozen_count = _gc.get_freeze_count()
+
     def __getattr__(name):
         """Load a public name when it is first used."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import gc
-        from importlib import import_module
-
         # Loading makes objects, which could let the collector run, and free what
-        # the first scan is about to be asked for.
-        was_enabled = gc.isenabled()
-        gc.disable()
+        # the first scan is about to be asked for. It must not run right after,
+        # either: freezing sets back the number of objects that it waits for.
+        # What the program froze itself stays as it is.
+        was_enabled = _gc.isenabled()
+        _gc.disable()
         try:
-            value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+            return _load(name)
         finally:
+            if _gc.get_freeze_count() == _frozen_count:
+                _gc.freeze()
+                _gc.unfreeze()
             if was_enabled:
-                gc.enable()
-        globals()[name] = value
-        return value
+                _gc.enable()
 
     if "pytest" not in _sys.modules:
         for _name in sorted({*__all__} - {"__version__"}):
-            __getattr__(_name)
+            _load(_name)
 
 
 def __dir__() -> list[str]:
