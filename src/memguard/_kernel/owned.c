@@ -175,13 +175,21 @@ forget_own_references(mg_weigher *w)
         forget_own_reference(w, request->roots[i],
                              (int64_t)request->root_references);
     }
-    mg_answer *answer = w->state->answer;
+}
+
+/* More references were found inside a cycle than its members have.  Returns how
+   many cycles are suspect for that. */
+static size_t
+raise_to_zero(mg_answer *answer)
+{
+    size_t suspect_count = 0;
     for (size_t c = 0; c < answer->cycle_count; c++) {
         if (answer->cycles[c].outside_references < 0) {
             answer->cycles[c].outside_references = 0;
-            answer->suspect_count++;
+            suspect_count++;
         }
     }
+    return suspect_count;
 }
 
 /* Of an attempt for which there was no memory. */
@@ -205,10 +213,12 @@ weigh(mg_weigher *w)
         return -1;
     }
     forget_own_references(w);
+    size_t suspect_count = raise_to_zero(w->state->answer);
     if (mg_expand_retained(w) < 0 || add_up(w) < 0) {
         return -1;
     }
     report_weights(w);
+    w->state->answer->suspect_count += suspect_count;
     return 0;
 }
 
