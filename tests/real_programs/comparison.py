@@ -19,11 +19,8 @@ import importlib.metadata
 import inspect
 import io
 import json
-import os
 import platform
-import subprocess
 import sys
-import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +29,8 @@ import networkx
 
 import memguard
 from oracles import names_of, references_among, uncounted_objects
+from process import measured_apart, run_to_end
 from real_programs.catalogue import Program
-
-_LONGEST_RUN_SECONDS = 300
-_LONGEST_THREAD_END_SECONDS = 30
 
 Types = dict[str, int]
 
@@ -103,18 +98,7 @@ class Comparison:
 def compare_apart(program: Program, python: str = sys.executable) -> Comparison:
     """Compare in a fresh process, in which nothing else has run."""
     command = [python, str(Path(__file__).parent), "--in-this-process", program.name]
-    run = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_LONGEST_RUN_SECONDS,
-        check=False,
-        # Sets in the same order each time, so that the page can be repeated.
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-    )
-    if run.returncode != 0:
-        raise RuntimeError(f"{program.name} failed:\n{run.stderr[-4000:]}")
-    values = json.loads(run.stdout.splitlines()[-1])
+    values = measured_apart(command, program.name)
     for name in ("cycles", "cycles_of_networkx"):
         values[name] = [(size, types) for size, types in values[name]]
     return Comparison(**values)
@@ -128,10 +112,10 @@ def compare(program: Program) -> Comparison:
     # for leave garbage of their own.
     _networkx_cycles([], cut=True)
     for _ in range(2):
-        _run_to_end(run)
+        run_to_end(run)
     while gc.collect():
         pass
-    _run_to_end(run)
+    run_to_end(run)
 
     report = memguard.scan("garbage")
     cycles = {frozenset(cycle.object_ids): cycle.type_names for cycle in report.cycles}
@@ -178,16 +162,6 @@ def compare(program: Program) -> Comparison:
 def to_json(comparison: Comparison) -> str:
     """Write a comparison as one line."""
     return json.dumps(dataclasses.asdict(comparison))
-
-
-def _run_to_end(run) -> None:
-    run()
-    # A thread that was told to end holds its variables until it does.
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(_LONGEST_THREAD_END_SECONDS)
-            if thread.is_alive():
-                raise RuntimeError(f"{thread.name} still runs after the program's end")
 
 
 def _networkx_cycles(objects, *, cut: bool = False) -> set[frozenset[int]]:

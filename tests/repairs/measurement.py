@@ -3,20 +3,15 @@
 import gc
 import importlib
 import inspect
-import json
 import os
 import platform
-import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from process import measured_apart, run_to_end
 from repairs import copies
 from repairs.repair import Repair
-
-_LONGEST_RUN_SECONDS = 300
-_LONGEST_THREAD_END_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +49,9 @@ class Measurement:
 def measure_apart(repair: Repair, *, changed: bool, python: str = sys.executable) -> Measurement:
     """Measure in a fresh process, in which nothing else has run."""
     command = [python, str(Path(__file__).parent), "--in-this-process", repair.name]
-    run = subprocess.run(
-        [*command, *(["--changed"] if changed else [])],
-        capture_output=True,
-        text=True,
-        timeout=_LONGEST_RUN_SECONDS,
-        check=False,
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-    )
-    if run.returncode != 0:
-        raise RuntimeError(f"{repair.name} failed:\n{run.stderr[-4000:]}")
-    return Measurement(**json.loads(run.stdout.splitlines()[-1]))
+    if changed:
+        command.append("--changed")
+    return Measurement(**measured_apart(command, repair.name))
 
 
 def measure(repair: Repair, *, changed: bool) -> Measurement:
@@ -76,10 +63,10 @@ def measure(repair: Repair, *, changed: bool) -> Measurement:
     gc.disable()
     run = getattr(importlib.import_module(repair.module), repair.function)
     for _ in range(2):
-        _run_to_end(run)
+        run_to_end(run)
     while gc.collect():
         pass
-    with memguard.scan_created(lambda: _run_to_end(run)) as report:
+    with memguard.scan_created(lambda: run_to_end(run)) as report:
         found = report.to_dict()
         lines = [
             [_short(line) for line in shape.advice.assignments()] if shape.advice else []
@@ -114,14 +101,6 @@ def _short(line) -> str:
     for folder in ("site-packages", f"python{sys.version_info[0]}.{sys.version_info[1]}", "tests"):
         path = path.rpartition(f"{os.sep}{folder}{os.sep}")[2]
     return path
-
-
-def _run_to_end(run) -> None:
-    run()
-    # A thread that was told to end holds its variables until it does.
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(_LONGEST_THREAD_END_SECONDS)
 
 
 def _version(library: str) -> str:
