@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import time
+import weakref
 
 import pytest
 
@@ -103,6 +104,46 @@ def test_several_threads_find_the_same_garbage(force_threads):
     finally:
         gc.enable()
         gc.collect()
+
+
+def test_several_threads_group_cycles_as_one_does(force_threads):
+    """Shapes, how many cycles each has, and in which order."""
+
+    def grouped(thread_count):
+        force_threads(thread_count)
+        graph = _core.scan_heap("live", CUTS, None, 0, 0.0, describe=True)
+        sizes = [len(graph.shape_cycles(shape)) for shape in range(graph.shape_count)]
+        graph.release()
+        return sizes
+
+    kept = mixed_heap()
+    one = grouped(1)
+    assert one[0] == len(kept)
+    assert grouped(4) == one
+
+
+def test_several_threads_let_go_of_what_others_hold_and_of_what_nobody_does(force_threads):
+    """Reference counts are as before, and what died meanwhile ends then."""
+    force_threads(4)
+    gc.disable()
+    try:
+        kept = [Plain() for _ in range(NODE_COUNT)]
+        for node in kept:
+            node.me = node
+        del node
+        counts = [sys.getrefcount(node) for node in kept]
+        graph = _core.scan_heap("live", CUTS, None, 0, 0.0, describe=False)
+        assert graph.cycle_count >= NODE_COUNT
+        ended = [weakref.ref(node) for node in kept[::2]]
+        for node in kept[::2]:
+            del node.me
+        del kept[::2], counts[::2], node  # the loop's own variable, too
+        assert all(reference() is not None for reference in ended)
+        graph.release()
+        assert not any(reference() is not None for reference in ended)
+        assert [sys.getrefcount(node) for node in kept] == counts
+    finally:
+        gc.enable()
 
 
 def test_traverse_of_an_extension_runs_on_the_calling_thread():

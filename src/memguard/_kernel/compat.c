@@ -5,6 +5,7 @@
 #define Py_BUILD_CORE_MODULE 1
 #endif
 #include "compat.h"
+#include "names.h"
 
 #if PY_VERSION_HEX < 0x030c0000
 #include "internal/pycore_interp.h"
@@ -181,28 +182,6 @@ Py_ssize_t
 mg_dict_entry_count(PyObject *dict)
 {
     return ((PyDictObject *)dict)->ma_keys->dk_nentries;
-}
-
-PyCodeObject *
-mg_code_of(PyObject *object)
-{
-    PyCodeObject *code = NULL;
-    if (PyFunction_Check(object)) {
-        return (PyCodeObject *)PyFunction_GET_CODE(object);
-    }
-    if (PyFrame_Check(object)) {
-        code = PyFrame_GetCode((PyFrameObject *)object);
-    }
-    else if (PyGen_CheckExact(object) || PyCoro_CheckExact(object) ||
-             PyAsyncGen_CheckExact(object)) {
-#if PY_VERSION_HEX >= 0x030c0000
-        code = PyGen_GetCode((PyGenObject *)object);
-#else
-        code = (PyCodeObject *)Py_NewRef(((PyGenObject *)object)->gi_code);
-#endif
-    }
-    Py_XDECREF(code);   /* the frame keeps it */
-    return code;
 }
 
 Py_ssize_t

@@ -45,6 +45,25 @@
 #define MG_FRAME_VARIABLES 0
 #endif
 
+/* By size first: to ask a class for its bases takes longer than all else that is
+   asked of an object. */
+static inline int
+mg_is_set(PyObject *object)
+{
+    return Py_TYPE(object)->tp_basicsize >= (Py_ssize_t)sizeof(PySetObject) &&
+           PyAnySet_Check(object);
+}
+
+/* A list, tuple, dict or set, or an instance of a class made from one. */
+static inline int
+mg_is_container(PyObject *object)
+{
+    return PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_LIST_SUBCLASS |
+                                                  Py_TPFLAGS_TUPLE_SUBCLASS |
+                                                  Py_TPFLAGS_DICT_SUBCLASS) ||
+           mg_is_set(object);
+}
+
 typedef int (*mg_object_visitor)(PyObject *object, void *argument);
 
 /* Call visit(object, argument) for each; 0 from it stops the walk.  A list
@@ -68,10 +87,6 @@ Py_ssize_t mg_dict_table_bytes(PyObject *dict);
 
 /* How many entries a walk over a dict passes, deleted ones among them. */
 Py_ssize_t mg_dict_entry_count(PyObject *dict);
-
-/* The code of a function, generator, coroutine or frame; NULL for other objects.
-   Borrowed. */
-PyCodeObject *mg_code_of(PyObject *object);
 
 /* Bytes of variables and stack inside a generator, coroutine or frame; 0 for
    other objects. */
@@ -129,6 +144,23 @@ mg_preheader_bytes(PyTypeObject *type)
     }
 #endif
     return bytes;
+}
+
+/* Objects that are looked at one after another: so many before its turn the header
+   of one is fetched, */
+#define MG_HEADER_AHEAD 16
+/* and then what the header points at. */
+#define MG_BODY_AHEAD 8
+
+static inline void
+mg_prefetch_header(PyObject *object)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch((char *)object - 32);
+    __builtin_prefetch((char *)object + 16);
+#else
+    (void)object;
+#endif
 }
 
 /* Fetch into the cache what the header of an object points at and tp_traverse

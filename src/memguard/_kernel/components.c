@@ -52,15 +52,19 @@ enter(mg_search *s, uint32_t node)
 static int
 has_room_for_members(mg_search *s, size_t count)
 {
+    s->members.count = 0;
     return mg_vector_make_room(&s->state->answer->members, count, sizeof(void *)) == 0 &&
            (!s->state->request->describes ||
-            mg_vector_make_room(&s->members, count, sizeof(uint32_t)) == 0);
+            (mg_vector_make_room(&s->members, count, sizeof(uint32_t)) == 0 &&
+             mg_vector_make_room(&s->state->answer->edge_start, count + 1,
+                                 sizeof(uint64_t)) == 0));
 }
 
 static inline void
 add_member(mg_search *s, uint32_t node)
 {
     mg_vector *members = &s->state->answer->members;
+    *link_of(s, node) = MG_PLACED + (uint32_t)members->count;
     if (s->state->request->describes) {
         MG_ITEMS(uint32_t, &s->members)[s->members.count++] = node;
     }
@@ -72,9 +76,7 @@ static void
 add_entered(mg_search *s, size_t end)
 {
     for (size_t place = s->entered_first; place < end; place++) {
-        uint32_t node = entered_node(s, place);
-        *link_of(s, node) = MG_DONE;
-        add_member(s, node);
+        add_member(s, entered_node(s, place));
     }
 }
 
@@ -84,22 +86,43 @@ add_by_address(mg_search *s)
 {
     for (uint32_t node = 0; node < s->rows->count; node++) {
         if (*link_of(s, node) == MEMBER) {
-            *link_of(s, node) = MG_DONE;
             add_member(s, node);
         }
     }
+}
+
+/* The references among the members of the component that ends, to the answer. */
+static int
+note_edges(mg_search *s, uint32_t first)
+{
+    mg_vector *starts = &s->state->answer->edge_start;
+    mg_vector *targets = &s->state->answer->edge_target;
+    uint32_t count = (uint32_t)s->members.count;
+    for (uint32_t i = 0; i < count; i++) {
+        mg_span span = mg_references_of(s->rows, MG_ITEMS(uint32_t, &s->members)[i]);
+        if (mg_vector_make_room(targets, span.end - span.first, sizeof(uint32_t)) < 0) {
+            return -1;
+        }
+        MG_ITEMS(uint64_t, starts)[starts->count++] = targets->count;
+        for (uint32_t e = span.first; e < span.end; e++) {
+            uint32_t place = *link_of(s, span.items[e]) - MG_PLACED;
+            if (place - first < count) {
+                MG_ITEMS(uint32_t, targets)[targets->count++] = place;
+            }
+        }
+    }
+    return 0;
 }
 
 static int
 add_component(mg_search *s, uint32_t root, size_t end)
 {
     mg_answer *answer = s->state->answer;
+    size_t first = answer->members.count;
     size_t count = end - s->entered_first + 1;
-    if (!has_room_for_members(s, count) ||
-        answer->members.count + count >= UINT32_MAX) {
+    if (first + count >= UINT32_MAX || !has_room_for_members(s, count)) {
         return -1;
     }
-    *link_of(s, root) = MG_DONE;
     add_member(s, root);
     if (count > s->rows->count / LARGE) {
         add_by_address(s);
@@ -107,7 +130,8 @@ add_component(mg_search *s, uint32_t root, size_t end)
     else {
         add_entered(s, end);
     }
-    return mg_push_u32(&answer->cycle_start, (uint32_t)answer->members.count);
+    return s->state->request->describes && note_edges(s, (uint32_t)first) < 0
+        ? -1 : mg_push_u32(&answer->cycle_start, (uint32_t)answer->members.count);
 }
 
 /* A node that reaches nothing lower, and what was entered after it and reaches
@@ -256,52 +280,6 @@ mg_search_rest(mg_search *s)
         }
     }
     return 0;
-}
-
-static int
-note_edges_of(mg_search *s, uint32_t node, uint32_t first, uint32_t end)
-{
-    mg_answer *answer = s->state->answer;
-    mg_span span = mg_references_of(s->rows, node);
-    if (mg_vector_make_room(&answer->edge_target, span.end - span.first,
-                            sizeof(uint32_t)) < 0) {
-        return -1;
-    }
-    MG_ITEMS(uint64_t, &answer->edge_start)[answer->edge_start.count++] =
-        answer->edge_target.count;
-    uint32_t *targets = MG_ITEMS(uint32_t, &answer->edge_target);
-    for (uint32_t e = span.first; e < span.end; e++) {
-        uint32_t place = *link_of(s, span.items[e]) - 1;
-        if (place >= first && place < end) {
-            targets[answer->edge_target.count++] = place;
-        }
-    }
-    return 0;
-}
-
-/* Every component is known, so the link of a member can say where it stands in
-   the answer, from 1 on; that of others is MG_NEW, MG_CUT or MG_DONE. */
-int
-mg_search_note_edges(mg_search *s)
-{
-    mg_answer *answer = s->state->answer;
-    const uint32_t *members = MG_ITEMS(uint32_t, &s->members);
-    const uint32_t *start = MG_ITEMS(uint32_t, &answer->cycle_start);
-    for (uint32_t place = 0; place < s->members.count; place++) {
-        *link_of(s, members[place]) = place + 1;
-    }
-    if (mg_vector_make_room(&answer->edge_start, s->members.count + 1,
-                            sizeof(uint64_t)) < 0) {
-        return -1;
-    }
-    for (size_t cycle = 0; cycle + 1 < answer->cycle_start.count; cycle++) {
-        for (uint32_t place = start[cycle]; place < start[cycle + 1]; place++) {
-            if (note_edges_of(s, members[place], start[cycle], start[cycle + 1]) < 0) {
-                return -1;
-            }
-        }
-    }
-    return mg_push_u64(&answer->edge_start, answer->edge_target.count);
 }
 
 int

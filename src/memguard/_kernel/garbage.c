@@ -18,15 +18,15 @@
 
 /* Meanwhile the link of a node that was not reached holds its count, beside
    MG_CUT: no second table is needed. */
-#define COUNT_MASK (MG_CUT - 1)
-#define NO_REFERENCE (UINT32_C(1) << 30)
+#define COUNT_MASK ((UINT32_C(1) << 29) - 1)
+#define NO_REFERENCE (UINT32_C(1) << 28)
 #define MOST_REFERENCES (NO_REFERENCE - 2)
 #define ALWAYS_ALIVE (COUNT_MASK - 1)
 
 static inline int
 is_in_rest(const mg_search *s, uint32_t node)
 {
-    return s->rows->rows[node].link != MG_DONE;
+    return !mg_is_done(s->rows->rows[node].link);
 }
 
 /* An object without any reference is about to be freed by somebody. */
@@ -45,7 +45,7 @@ take_one(mg_search *s, uint32_t node)
 {
     uint32_t *link = &s->rows->rows[node].link;
     uint32_t count = *link & COUNT_MASK;
-    *link -= *link != MG_DONE && count != ALWAYS_ALIVE && count != 0;
+    *link -= !mg_is_done(*link) && count != ALWAYS_ALIVE && count != 0;
 }
 
 /* The nodes that the search has not reached, with their counts. */
@@ -54,7 +54,7 @@ list_rest(mg_search *s, mg_vector *rest)
 {
     mg_row *rows = s->rows->rows;
     for (uint32_t node = 0; node < s->rows->count; node++) {
-        if (rows[node].link != MG_DONE) {
+        if (!mg_is_done(rows[node].link)) {
             rows[node].link |= starting_count(mg_object_at(s->state, s->rows, node));
             if (mg_push_u32(rest, node) < 0) {
                 return -1;

@@ -24,26 +24,61 @@ static traverseproc inherited_traverse;
 static inquiry inherited_clear;
 static ptrdiff_t holding_offset;    /* in each owner; 0: nothing was ever held */
 
+/* One piece of work on many objects, divided among threads. */
 typedef struct {
-    const mg_holding *holding;
+    PyObject **objects;
+    size_t count;
     size_t next_slice;
-} taking;
+    void (*work)(PyObject **objects, size_t count);
+} slices;
 
 static void
-take_slices(void *argument, size_t thread)
+work_on_slices(void *argument, size_t thread)
 {
     (void)thread;
-    taking *t = argument;
-    PyObject **objects = t->holding->objects;
+    slices *s = argument;
     size_t first;
-    while ((first = mg_claim(&t->next_slice) * SLICE) < t->holding->count) {
-        size_t left = t->holding->count - first;
-        size_t end = left < SLICE ? t->holding->count : first + SLICE;
-        for (size_t i = first; i < end; i++) {
-            if (i + LOOK_AHEAD < end) {
-                MG_PREFETCH(objects[i + LOOK_AHEAD]);
-            }
-            Py_INCREF(objects[i]);
+    while ((first = mg_claim(&s->next_slice) * SLICE) < s->count) {
+        size_t left = s->count - first;
+        s->work(s->objects + first, left < SLICE ? left : SLICE);
+    }
+}
+
+static void
+work_together(PyObject **objects, size_t count, void (*work)(PyObject **, size_t))
+{
+    slices s = {objects, count, 0, work};
+    size_t slice_count = count / SLICE;
+    size_t most = slice_count > 1 ? mg_thread_count() : 1;
+    mg_run_together(work_on_slices, &s, slice_count < most ? slice_count : most);
+}
+
+static inline void
+fetch_ahead(PyObject *const *objects, size_t i, size_t count)
+{
+    if (i + LOOK_AHEAD < count) {
+        MG_PREFETCH(objects[i + LOOK_AHEAD]);
+    }
+}
+
+static void
+take(PyObject **objects, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fetch_ahead(objects, i, count);
+        Py_INCREF(objects[i]);
+    }
+}
+
+/* Each object stands there once, so nobody else changes its count. */
+static void
+drop_what_others_hold(PyObject **objects, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fetch_ahead(objects, i, count);
+        if (Py_REFCNT(objects[i]) > 1) {
+            Py_DECREF(objects[i]);
+            objects[i] = NULL;
         }
     }
 }
@@ -51,10 +86,12 @@ take_slices(void *argument, size_t thread)
 void
 mg_hold(mg_holding *holding)
 {
-    taking t = {holding, 0};
-    size_t slices = holding->count / SLICE;
-    size_t most = COUNTS_ARE_PLAIN && slices > 1 ? mg_thread_count() : 1;
-    mg_run_together(take_slices, &t, slices < most ? slices : most);
+    if (COUNTS_ARE_PLAIN) {
+        work_together(holding->objects, holding->count, take);
+    }
+    else {
+        take(holding->objects, holding->count);
+    }
     holding_offset = (char *)holding - (char *)holding->owner;
     holding->next = mg_holdings.next;
     holding->previous = &mg_holdings;
@@ -76,11 +113,11 @@ mg_let_go(mg_holding *holding)
     PyObject **objects = holding->objects;
     size_t count = holding->count;
     holding->count = 0;
+    if (COUNTS_ARE_PLAIN) {
+        work_together(objects, count, drop_what_others_hold);
+    }
     for (size_t i = 0; i < count; i++) {
-        if (i + LOOK_AHEAD < count) {
-            MG_PREFETCH(objects[i + LOOK_AHEAD]);
-        }
-        Py_DECREF(objects[i]);
+        Py_XDECREF(objects[i]);
     }
 }
 

@@ -125,7 +125,7 @@ label_in_container(PyObject *source, PyObject *target)
         label.kind = label.text == NULL ? MG_UNKNOWN
             : label.text == target ? MG_KEY : MG_KEYED;
     }
-    else if (PyAnySet_Check(source) && is_element(source, target)) {
+    else if (mg_is_set(source) && is_element(source, target)) {
         label.kind = MG_ELEMENT;
     }
     return label;
@@ -169,25 +169,26 @@ struct_field_of(PyObject *source, PyObject *target)
 }
 
 int
-mg_is_namespace_of(PyObject *owner, PyObject *dict)
+mg_keeps_attributes_in(PyObject *owner, PyObject *dict)
 {
-    return PyDict_CheckExact(dict) &&
-           (mg_instance_dict(owner) == dict ||
-            (PyType_Check(owner) && ((PyTypeObject *)owner)->tp_dict == dict));
+    return mg_instance_dict(owner) == dict ||
+           (PyType_Check(owner) && ((PyTypeObject *)owner)->tp_dict == dict);
 }
 
 mg_label
 mg_label_of(PyObject *source, PyObject *target)
 {
-    mg_label label = label_in_container(source, target);
-    if (label.kind != MG_UNKNOWN || PyList_CheckExact(source) ||
-        PyTuple_CheckExact(source) || PyDict_CheckExact(source)) {
-        return label;
+    mg_label label = {MG_UNKNOWN, NULL, NULL, 0};
+    if (mg_is_container(source)) {
+        label = label_in_container(source, target);
+        if (label.kind != MG_UNKNOWN || PyList_CheckExact(source) ||
+            PyTuple_CheckExact(source) || PyDict_CheckExact(source)) {
+            return label;
+        }
     }
-    search sought = {target, NULL};
-    mg_for_each_inline_attribute(source, is_it, &sought);
-    if (sought.name != NULL) {
-        return (mg_label){MG_ATTRIBUTE, sought.name, NULL, 0};
+    PyObject *name = mg_inline_name_of(source, target);
+    if (name != NULL) {
+        return (mg_label){MG_ATTRIBUTE, name, NULL, 0};
     }
     if (mg_is_namespace_of(source, target)) {
         return (mg_label){MG_ATTRIBUTE, NULL, "__dict__", 0};

@@ -32,8 +32,14 @@ mg_label mg_label_of(PyObject *source, PyObject *target);
 /* An entry of the dict of an instance, a class or a function: an attribute. */
 mg_label mg_label_in_namespace(PyObject *dict, PyObject *target);
 
-/* Whether `dict` is where `owner` keeps its attributes. */
-int mg_is_namespace_of(PyObject *owner, PyObject *dict);
+/* Whether a dict is where `owner` keeps its attributes. */
+int mg_keeps_attributes_in(PyObject *owner, PyObject *dict);
+
+static inline int
+mg_is_namespace_of(PyObject *owner, PyObject *object)
+{
+    return PyDict_CheckExact(object) && mg_keeps_attributes_in(owner, object);
+}
 
 /* By kind and spelling, so that the order is the same in every process. */
 int mg_compare_labels(const mg_label *left, const mg_label *right);

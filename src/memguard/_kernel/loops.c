@@ -117,7 +117,7 @@ static size_t
 items_in(PyObject *object)
 {
     return PyDict_Check(object) ? (size_t)mg_dict_entry_count(object)
-        : PyAnySet_Check(object) ? (size_t)((PySetObject *)object)->mask + 1
+        : mg_is_set(object) ? (size_t)((PySetObject *)object)->mask + 1
         : PyList_Check(object) || PyTuple_Check(object) ? (size_t)Py_SIZE(object) : 8;
 }
 

@@ -89,30 +89,50 @@ mg_instance_dict(PyObject *object)
         ? managed_dict(object) : dict_at_offset(object);
 }
 
+typedef struct {
+    PyObject *const *values;
+    const PyDictUnicodeEntry *entries;
+    Py_ssize_t count;           /* 0: the object has no such attributes */
+} inline_attributes;
+
+static inline inline_attributes
+inline_attributes_of(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyDictKeysObject *keys = PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
+        ? ((PyHeapTypeObject *)type)->ht_cached_keys : NULL;
+    PyDictValues *values = keys == NULL ? NULL : inline_values(object);
+    if (values == NULL || !DK_IS_UNICODE(keys)) {
+        return (inline_attributes){NULL, NULL, 0};
+    }
+    return (inline_attributes){values->values, DK_UNICODE_ENTRIES(keys),
+                               keys->dk_nentries};
+}
+
 int
 mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
                              void *argument)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    if (!PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
-        return 0;
-    }
-    PyDictValues *values = inline_values(object);
-    PyDictKeysObject *keys = ((PyHeapTypeObject *)type)->ht_cached_keys;
-    if (values == NULL || keys == NULL || !DK_IS_UNICODE(keys)) {
-        return 0;
-    }
-    for (Py_ssize_t i = 0; i < keys->dk_nentries; i++) {
-        PyObject *name = DK_UNICODE_ENTRIES(keys)[i].me_key;
-        PyObject *value = values->values[i];
-        if (name != NULL && value != NULL) {
-            int result = visit(name, value, argument);
-            if (result != 0) {
-                return result;
-            }
+    inline_attributes a = inline_attributes_of(object);
+    int result = 0;
+    for (Py_ssize_t i = 0; i < a.count && result == 0; i++) {
+        if (a.entries[i].me_key != NULL && a.values[i] != NULL) {
+            result = visit(a.entries[i].me_key, a.values[i], argument);
         }
     }
-    return 0;
+    return result;
+}
+
+PyObject *
+mg_inline_name_of(PyObject *object, PyObject *target)
+{
+    inline_attributes a = inline_attributes_of(object);
+    for (Py_ssize_t i = 0; i < a.count; i++) {
+        if (a.values[i] == target && a.entries[i].me_key != NULL) {
+            return a.entries[i].me_key;
+        }
+    }
+    return NULL;
 }
 
 Py_ssize_t
@@ -213,6 +233,23 @@ mg_for_each_variable(PyObject *object, mg_name_visitor visit, void *argument)
     return 0;
 }
 
+static PyObject *
+code_in_frame(PyObject *object)
+{
+    if (PyFrame_Check(object)) {
+        return CODE_OF(((PyFrameObject *)object)->f_frame);
+    }
+    if (PyGen_CheckExact(object) || PyCoro_CheckExact(object) ||
+        PyAsyncGen_CheckExact(object)) {
+#if PY_VERSION_HEX >= 0x030c0000
+        return CODE_OF(FRAME_IN((PyGenObject *)object));
+#else
+        return (PyObject *)((PyGenObject *)object)->gi_code;
+#endif
+    }
+    return NULL;
+}
+
 #if PY_VERSION_HEX >= 0x030e0000
 #define STACK_END(frame) ((frame)->stackpointer - (frame)->localsplus)
 #else
@@ -278,6 +315,18 @@ mg_frame_field(PyObject *object, PyObject *target)
 
 #else
 
+static PyObject *
+code_in_frame(PyObject *object)
+{
+    PyCodeObject *code =
+        PyFrame_Check(object) ? PyFrame_GetCode((PyFrameObject *)object)
+        : PyGen_CheckExact(object) || PyCoro_CheckExact(object) ||
+              PyAsyncGen_CheckExact(object) ? PyGen_GetCode((PyGenObject *)object)
+        : NULL;
+    Py_XDECREF(code);   /* the frame keeps it */
+    return (PyObject *)code;
+}
+
 Py_ssize_t
 mg_stack_index_of(PyObject *object, PyObject *target)
 {
@@ -304,3 +353,11 @@ mg_for_each_variable(PyObject *object, mg_name_visitor visit, void *argument)
 }
 
 #endif
+
+PyCodeObject *
+mg_code_of(PyObject *object)
+{
+    PyObject *code = PyFunction_Check(object) ? PyFunction_GET_CODE(object)
+                                              : code_in_frame(object);
+    return code != NULL && PyCode_Check(code) ? (PyCodeObject *)code : NULL;
+}

@@ -19,11 +19,19 @@ PyObject *mg_instance_dict(PyObject *object);
 int mg_for_each_inline_attribute(PyObject *object, mg_name_visitor visit,
                                  void *argument);
 
+/* The name of the first of those that is `target`; NULL: none.  Borrowed. */
+PyObject *mg_inline_name_of(PyObject *object, PyObject *target);
+
 /* Variables of a suspended generator, coroutine or asynchronous generator, or
    of a frame object that outlived its call.  None on builds where
    MG_FRAME_VARIABLES is 0. */
 int mg_for_each_variable(PyObject *object, mg_name_visitor visit,
                          void *argument);
+
+/* The code of a function, generator, coroutine or frame; NULL for other objects.
+   Borrowed.  Where MG_FRAME_VARIABLES is 0 a reference is taken and dropped again,
+   for which the thread must hold the GIL. */
+PyCodeObject *mg_code_of(PyObject *object);
 
 /* The value at which place of the evaluation stack of a frame that does not run;
    -1: none. */

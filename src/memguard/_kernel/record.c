@@ -13,8 +13,6 @@
 #include <string.h>
 
 #define CHECK_EVERY 1024
-#define HEADER_AHEAD 16         /* nodes, for the header; */
-#define BODY_AHEAD 8            /* for the arrays whose addresses it holds */
 #define USUAL_REFERENCES 3
 
 static int
@@ -88,11 +86,9 @@ end_of_block(const mg_rows *rows, uint32_t block)
 static inline void
 fetch(const mg_recorder *r, uint32_t node, uint32_t end)
 {
-    if (node + HEADER_AHEAD < end) {
-        char *object = (char *)mg_object_at(r->state, r->rows, node + HEADER_AHEAD);
-        MG_PREFETCH(object - 32);
-        MG_PREFETCH(object + 16);
-        mg_prefetch_body(mg_object_at(r->state, r->rows, node + BODY_AHEAD));
+    if (node + MG_HEADER_AHEAD < end) {
+        mg_prefetch_header(mg_object_at(r->state, r->rows, node + MG_HEADER_AHEAD));
+        mg_prefetch_body(mg_object_at(r->state, r->rows, node + MG_BODY_AHEAD));
     }
 }
 

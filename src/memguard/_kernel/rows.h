@@ -12,7 +12,7 @@
 
 #define MG_BLOCK_SHIFT 15
 #define MG_BLOCK_NODES (UINT32_C(1) << MG_BLOCK_SHIFT)
-#define MG_MOST_NODES (UINT32_C(1) << 29)
+#define MG_MOST_NODES ((UINT32_C(1) << 29) - 2)
 
 typedef struct {
     uint32_t link;      /* see below */
@@ -21,10 +21,18 @@ typedef struct {
 } mg_row;
 
 /* The link of a node.  While components are searched: MG_NEW, or MG_CUT for a
-   node that is cut, until it is reached; then an index; MG_DONE at last. */
+   node that is cut, until it is reached; then an index; at last MG_DONE, or for a
+   member of a cycle its place in the answer from MG_PLACED on. */
 #define MG_NEW UINT32_C(0)
 #define MG_CUT (UINT32_C(1) << 31)
+#define MG_PLACED (UINT32_C(7) << 29)
 #define MG_DONE UINT32_MAX
+
+static inline int
+mg_is_done(uint32_t link)
+{
+    return link >= MG_PLACED;
+}
 
 typedef struct {
     const uint32_t *edges;
@@ -88,21 +96,18 @@ typedef struct {
     size_t entered_first;       /* the last one that was put there */
     uint32_t next_index;
     mg_vector starts;           /* uint32_t: still to be searched from */
-    mg_vector members;          /* uint32_t: nodes of the members in the answer,
-                                   if it is to be described */
+    mg_vector members;          /* uint32_t: nodes of the component that ended last,
+                                   if the answer is to be described */
 } mg_search;
 
-/* All return 0, or -1: no memory.  Cycles go to the answer. */
+/* All return 0, or -1: no memory.  Cycles go to the answer, and so do the
+   references inside if it is to be described. */
 int mg_search_begin(mg_search *search, mg_state *state, mg_rows *rows);
 /* What a node reaches, also through nodes that are cut. */
 int mg_search_from(mg_search *search, uint32_t node);
 /* What has not been reached yet. */
 int mg_search_rest(mg_search *search);
 void mg_search_end(mg_search *search);
-
-/* The references among the members of each cycle, to the answer.  Links are
-   used up.  0, or -1: no memory. */
-int mg_search_note_edges(mg_search *search);
 
 /* Trial deletion over the nodes that the search has not reached: garbage.c. */
 int mg_judge_rest(mg_search *search);

@@ -115,9 +115,11 @@ static int
 search(mg_search *search)
 {
     const mg_request *request = search->state->request;
+    mg_answer *answer = search->state->answer;
     int result = request->kind == MG_GARBAGE ? search_garbage(search)
                                              : search_live(search);
-    return result == 0 && request->describes ? mg_search_note_edges(search) : result;
+    return result == 0 && request->describes
+        ? mg_push_u64(&answer->edge_start, answer->edge_target.count) : result;
 }
 
 static int

@@ -4,9 +4,9 @@
  * Does not cover: Python objects for the answer (_core.pyx makes them).
  *
  * The caller holds the GIL from mg_scan() until it owns references to the
- * members in the answer; no Python code runs in between, nothing is allocated
- * from Python's allocators, and no reference count changes (but for the one
- * that PyUnstable_GC_VisitObjects holds during each visit).
+ * members in the answer; no Python code runs in between, no Python object is
+ * made, and no reference count changes (but for one that
+ * PyUnstable_GC_VisitObjects takes and drops again for each object).
  *
  * Passes (see docs/design.md, "The scan"):
  *   enumerate.c   which objects there are                          -> node map

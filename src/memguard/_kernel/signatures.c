@@ -10,6 +10,7 @@
  */
 #include "labels.h"
 #include "scan.h"
+#include "threads.h"
 
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #define KNOWN 256               /* signatures that are kept, a power of two */
 #define WAYS 4                  /* places where one may be, a power of two */
 #define MOST_REMEMBERED 64      /* members of cycles whose signatures are kept */
-#define LOOK_AHEAD 16
+#define SLICE 1024              /* cycles for one thread at a time */
 #define FEWEST_COUNTED 4        /* members whose colours are told apart */
 #define MOST_COUNTED 4096
 #define MOST_ENTRIES 64         /* of a container that is looked through for names */
@@ -36,7 +37,7 @@ typedef struct {
 } known_signature;
 
 typedef struct {
-    const PyObject *const *members;
+    PyObject *const *members;
     size_t member_count;
     const uint64_t *edge_start;
     const uint32_t *edge_target;
@@ -109,9 +110,10 @@ is_small_dict(PyObject *object)
 static int
 is_large_container(PyObject *object)
 {
-    return PyDict_Check(object) ? mg_dict_entry_count(object) > MOST_ENTRIES
-        : PyList_Check(object) || PyTuple_Check(object) ? Py_SIZE(object) > MOST_ENTRIES
-        : PyAnySet_Check(object) && ((PySetObject *)object)->mask > 4 * MOST_ENTRIES;
+    return mg_is_container(object) &&
+           (PyDict_Check(object) ? mg_dict_entry_count(object) > MOST_ENTRIES
+            : mg_is_set(object) ? ((PySetObject *)object)->mask > 4 * MOST_ENTRIES
+            : Py_SIZE(object) > MOST_ENTRIES);
 }
 
 static int
@@ -154,20 +156,22 @@ stir(uint64_t likeness, uintptr_t value)
     return likeness ^ likeness >> 35;
 }
 
+/* Several values at once: one link of the chain is what takes time. */
+static inline uintptr_t
+pair(uintptr_t left, uintptr_t right)
+{
+    return left * 0x9e3779b97f4a7c15u + right * 0xd1b54a32d192ed03u;
+}
+
 /* Strings by their address: two that are spelt alike but are not the same only
    make one more signature necessary. */
 static inline uint64_t
 stir_label(uint64_t likeness, const mg_label *label)
 {
-    likeness = stir(likeness, (uintptr_t)label->kind);
-    if (label->kind == MG_KEYED) {
-        return stir(likeness, (uintptr_t)Py_TYPE(label->text));
-    }
-    if (label->kind != MG_ATTRIBUTE && label->kind != MG_VARIABLE) {
-        return likeness;
-    }
-    return stir(likeness, label->text != NULL ? (uintptr_t)label->text
-                                              : (uintptr_t)label->field);
+    uintptr_t text = label->kind == MG_KEYED ? (uintptr_t)Py_TYPE(label->text)
+        : label->kind != MG_ATTRIBUTE && label->kind != MG_VARIABLE ? 0
+        : label->text != NULL ? (uintptr_t)label->text : (uintptr_t)label->field;
+    return stir(likeness, pair((uintptr_t)label->kind, text));
 }
 
 /* The attributes and variables of a member that refer to members: in any order,
@@ -176,12 +180,12 @@ static MG_INLINE uint64_t
 names_in(const painter *p, uint32_t first, uint32_t place, uint64_t value,
          const int in_order)
 {
-    PyObject *member = (PyObject *)p->members[first + place];
+    PyObject *member = p->members[first + place];
     int is_large = is_large_container(member);
     for (uint64_t e = p->edge_start[first + place];
          e < p->edge_start[first + place + 1]; e++) {
         uint32_t target = p->edge_target[e];
-        PyObject *object = (PyObject *)p->members[target];
+        PyObject *object = p->members[target];
         if (!mg_is_namespace_of(member, object)) {
             if (is_large) {
                 continue;
@@ -193,7 +197,7 @@ names_in(const painter *p, uint32_t first, uint32_t place, uint64_t value,
         for (uint64_t d = p->edge_start[target];
              d < p->edge_start[target + 1] && is_small_dict(object); d++) {
             mg_label label = mg_label_in_namespace(
-                object, (PyObject *)p->members[p->edge_target[d]]);
+                object, p->members[p->edge_target[d]]);
             value = in_order ? stir_label(value, &label) : value + mix_label(&label);
         }
     }
@@ -225,10 +229,10 @@ static uint64_t
 signature_of(painter *p, uint32_t first, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        p->colour[i] = first_colour((PyObject *)p->members[first + i]);
+        p->colour[i] = first_colour(p->members[first + i]);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (has_names((PyObject *)p->members[first + i])) {
+        if (has_names(p->members[first + i])) {
             p->colour[i] = mix(p->colour[i] + names_in(p, first, i, 0, 0));
         }
     }
@@ -269,12 +273,12 @@ likeness_of(const painter *p, uint32_t first, uint32_t count)
 {
     uint64_t likeness = count;
     for (uint32_t i = 0; i < count; i++) {
-        if (first + i + LOOK_AHEAD < p->member_count) {
-            MG_PREFETCH(p->members[first + i + LOOK_AHEAD]);
+        if (first + i + MG_HEADER_AHEAD < p->member_count) {
+            mg_prefetch_header(p->members[first + i + MG_HEADER_AHEAD]);
+            mg_prefetch_body(p->members[first + i + MG_BODY_AHEAD]);
         }
-        PyObject *member = (PyObject *)p->members[first + i];
-        likeness = stir(likeness, (uintptr_t)Py_TYPE(member));
-        likeness = stir(likeness, identity_of(member));
+        PyObject *member = p->members[first + i];
+        likeness = stir(likeness, pair((uintptr_t)Py_TYPE(member), identity_of(member)));
         if (has_names(member)) {
             likeness = names_in(p, first, i, likeness, 1);
         }
@@ -286,13 +290,49 @@ likeness_of(const painter *p, uint32_t first, uint32_t count)
     return likeness != 0 ? likeness : 1;
 }
 
-static uint64_t
-remembered_signature_of(painter *p, uint32_t first, uint32_t count)
+/* Only reads structs, as long as that is so of mg_code_of. */
+#define LIKENS_TOGETHER MG_FRAME_VARIABLES
+
+typedef struct {
+    mg_answer *answer;
+    const painter *painter;
+    size_t next_slice;
+} likening;
+
+/* The likeness of each cycle, where its signature will be; of large ones 0. */
+static void
+liken_slices(void *argument, size_t thread)
 {
-    if (count > MOST_REMEMBERED) {
+    (void)thread;
+    likening *l = argument;
+    const uint32_t *start = MG_ITEMS(uint32_t, &l->answer->cycle_start);
+    size_t cycle;
+    while ((cycle = mg_claim(&l->next_slice) * SLICE) < l->answer->cycle_count) {
+        size_t left = l->answer->cycle_count - cycle;
+        size_t end = cycle + (left < SLICE ? left : SLICE);
+        for (; cycle < end; cycle++) {
+            uint32_t size = start[cycle + 1] - start[cycle];
+            l->answer->cycles[cycle].signature =
+                size > MOST_REMEMBERED ? 0 : likeness_of(l->painter, start[cycle], size);
+        }
+    }
+}
+
+static void
+liken_cycles(mg_answer *answer, const painter *p)
+{
+    likening l = {answer, p, 0};
+    size_t slices = answer->cycle_count / SLICE;
+    size_t most = LIKENS_TOGETHER && slices > 1 ? mg_thread_count() : 1;
+    mg_run_together(liken_slices, &l, slices < most ? slices : most);
+}
+
+static uint64_t
+remembered_signature_of(painter *p, uint64_t likeness, uint32_t first, uint32_t count)
+{
+    if (likeness == 0) {
         return signature_of(p, first, count);
     }
-    uint64_t likeness = likeness_of(p, first, count);
     known_signature *known = &p->known[likeness >> 20 & (KNOWN - WAYS)];
     for (int way = 0; way < WAYS; way++) {
         if (known[way].likeness == likeness) {
@@ -322,7 +362,7 @@ mg_sign_cycles(mg_answer *answer)
         seen_capacity *= 2;
     }
     painter p = {
-        .members = MG_ITEMS(const PyObject *const, &answer->members),
+        .members = MG_ITEMS(PyObject *const, &answer->members),
         .member_count = answer->members.count,
         .edge_start = MG_ITEMS(uint64_t, &answer->edge_start),
         .edge_target = MG_ITEMS(uint32_t, &answer->edge_target),
@@ -334,14 +374,17 @@ mg_sign_cycles(mg_answer *answer)
     };
     int has_room = p.colour != NULL && p.next != NULL && p.seen != NULL &&
                    p.known != NULL;
-    int result = has_room ? 0 : -1;
-    for (size_t c = 0; c < answer->cycle_count && result == 0; c++) {
-        answer->cycles[c].signature =
-            remembered_signature_of(&p, start[c], start[c + 1] - start[c]);
+    if (has_room) {
+        liken_cycles(answer, &p);
+    }
+    for (size_t c = 0; c < answer->cycle_count && has_room; c++) {
+        uint64_t *signature = &answer->cycles[c].signature;
+        *signature = remembered_signature_of(&p, *signature, start[c],
+                                             start[c + 1] - start[c]);
     }
     mg_release(p.colour, bytes);
     mg_release(p.next, bytes);
     mg_release(p.seen, seen_capacity * sizeof(uint64_t));
     mg_release(p.known, KNOWN * sizeof(*p.known));
-    return result;
+    return has_room ? 0 : -1;
 }

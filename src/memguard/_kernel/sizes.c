@@ -38,8 +38,7 @@ body_bytes(PyObject *object, PyTypeObject *type)
     if (PyDict_Check(object)) {
         return bytes + mg_dict_table_bytes(object);
     }
-    /* The first condition spares most objects a walk over their bases. */
-    if (bytes >= (Py_ssize_t)sizeof(PySetObject) && PyAnySet_Check(object)) {
+    if (mg_is_set(object)) {
         PySetObject *set = (PySetObject *)object;
         return set->table == set->smalltable
             ? bytes
