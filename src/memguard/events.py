@@ -1,0 +1,95 @@
+"""What happened, told to whoever asked.
+
+Covers: the base of all events, and the bus that hands them over at once, on the
+thread where they happened.
+Does not cover: the events themselves, which stand beside what emits them.
+
+See also: ``docs/design.md``, "Rooms".
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+_LOG = logging.getLogger("memguard.events")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of every event; who subscribes to it is told everything."""
+
+
+AnyEvent = TypeVar("AnyEvent", bound=Event)
+Listener = Callable[[AnyEvent], object]
+
+
+class EventBus:
+    """Hand each event to those who asked for its type, or for all.
+
+    A listener that raises is logged and counted in `failure_count`; the others
+    and the program go on.
+
+    Cost:
+        To emit what nobody asked for is one look into a dict, if the caller asks
+        `wants` before making the event.
+
+    Thread-safety:
+        Any thread; listeners run on the thread that emits, and hold no lock of
+        the bus. One that unsubscribes meanwhile may be called once more.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: dict[type[Event], tuple[Listener[Any], ...]] = {}
+        self._changing = threading.Lock()
+        self._failure_count = 0
+
+    @property
+    def failure_count(self) -> int:
+        """How many calls of listeners raised [count]."""
+        return self._failure_count
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether anybody asked for events of exactly this type, or for all."""
+        return kind in self._listeners or Event in self._listeners
+
+    def subscribe(
+        self, kind: type[AnyEvent], listener: Listener[AnyEvent]
+    ) -> Callable[[], None]:
+        """Call *listener* with each event of exactly this type; of any, for `Event`.
+
+        Returns:
+            A function that ends it; to call it again does nothing.
+        """
+        with self._changing:
+            self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
+        ended = False
+
+        def unsubscribe() -> None:
+            nonlocal ended
+            with self._changing:
+                if not ended:
+                    ended = True
+                    self._remove(kind, listener)
+
+        return unsubscribe
+
+    def _remove(self, kind: type[Event], listener: Listener[Any]) -> None:
+        rest = list(self._listeners[kind])
+        rest.remove(listener)
+        if rest:
+            self._listeners[kind] = tuple(rest)
+        else:
+            del self._listeners[kind]
+
+    def emit(self, event: Event) -> None:
+        """Tell those who asked, in the order in which they did; first the exact type."""
+        listeners = self._listeners
+        for listener in (*listeners.get(type(event), ()), *listeners.get(Event, ())):
+            try:
+                listener(event)
+            except Exception:  # somebody else's code: it must not break what it watches
+                with self._changing:
+                    self._failure_count += 1
+                _LOG.exception("a listener for %s raised", type(event).__qualname__)
