@@ -1,5 +1,6 @@
 """Advice: what it names, what it proves, and what it costs the program."""
 
+import asyncio
 import dataclasses
 import gc
 import json
@@ -236,3 +237,26 @@ def test_the_advice_does_not_depend_on_where_objects_lie(child_count):
     """The same leak gives the same words each time."""
     said = {advice_on(lambda: family(child_count)) for _ in range(10)}
     assert len(said) == 1
+
+
+class Job:
+    """Keeps what went wrong, and so the frames of its own methods."""
+
+    async def run(self):
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.work())
+        except ExceptionGroup as failures:
+            self.failure = failures
+
+    async def work(self):
+        raise ValueError
+
+
+def test_a_method_is_not_told_to_drop_self():
+    """Where errors are kept, their tracebacks keep the frames, and that is what to clear."""
+    with memguard.scan_created(lambda: asyncio.run(Job().run())) as report:
+        (advice,) = (shape.advice for shape in report.shapes if "test_advice.Job" in shape.path)
+    assert {cut.label for cut in advice.cuts} == {".__traceback__"}
+    assert advice.sentence.startswith("Clear __traceback__ of the ")
+    assert advice.dissolved_cycle_count == advice.cycle_count == 1

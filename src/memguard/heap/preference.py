@@ -9,7 +9,7 @@ Does not cover: the cheapest set together (``feedback``).
 from collections.abc import Sequence
 
 from memguard.heap.origin import Origin
-from memguard.heap.ties import TargetKind, Tie, TieKind
+from memguard.heap.ties import FUTURES, TargetKind, Tie, TieKind
 
 _EACH = 100
 """One reference less is worth more than any preference between two of one origin."""
@@ -44,6 +44,10 @@ _BACK_NAMES = {
 }
 """Attributes that lead to what holds their object, by common usage."""
 
+_INNOCENT = 8
+"""A variable that leads to no exception, such as ``self``: to drop it at the end is not the way
+to write a function, and what keeps its frame is better cut."""
+
 _BACK = -15
 _BY_NAME = -4
 _PRIVATE = -2
@@ -76,6 +80,8 @@ def costs_of(size: int, ties: Sequence[Tie], edges: Sequence[TieEdge]) -> list[i
     costs = []
     for number, tie in enumerate(ties):
         cost = _EACH + _KINDS[tie.kind] + _TARGETS[tie.target_kind] + _ORIGINS[tie.source.origin]
+        if tie.kind is TieKind.VARIABLE and not _carries_exception(tie):
+            cost += _INNOCENT
         if tie.kind is TieKind.ATTRIBUTE and tie.target_kind is not TargetKind.CONTAINER:
             is_many_to_one = len(sources[number]) > len(targets[number])
             tried = examples[number][:_MOST_EXAMPLES]
@@ -87,6 +93,10 @@ def costs_of(size: int, ties: Sequence[Tie], edges: Sequence[TieEdge]) -> list[i
                 cost += _BY_NAME
         costs.append(cost)
     return costs
+
+
+def _carries_exception(tie: Tie) -> bool:
+    return tie.target_kind is TargetKind.EXCEPTION or tie.target in FUTURES
 
 
 def _sounds_back(name: str) -> bool:

@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from memguard.heap.case import Case
-from memguard.heap.ties import TargetKind, TieKind
+from memguard.heap.ties import FUTURES, TargetKind, TieKind
 
 Action = Literal["weaken", "clear", "library", "reuse"]
 Condition = Callable[[Case], bool]
 
 _FRAME_KINDS = (TieKind.VARIABLE, TieKind.TRACEBACK, TieKind.CHAINED)
-_FUTURES = frozenset(
-    {"_asyncio.Task", "_asyncio.Future", "concurrent.futures._base.Future"}
-    | {"asyncio.tasks.Task", "asyncio.futures.Future"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ def is_in_frame(case: Case) -> bool:
 
 def has_future(case: Case) -> bool:
     """Tell whether a task or future takes part."""
-    return not _FUTURES.isdisjoint(case.types)
+    return not FUTURES.isdisjoint(case.types)
 
 
 is_attribute = kind_is(TieKind.ATTRIBUTE)

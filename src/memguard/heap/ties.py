@@ -24,6 +24,11 @@ _WRAPPERS = ("functools.partial", "functools.partialmethod")
 CONTAINERS = (dict, list, set, deque)
 PARTS = (tuple, frozenset, *CONTAINERS)
 SUSPENDED = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
+FUTURES = frozenset(
+    {"_asyncio.Task", "_asyncio.Future", "concurrent.futures._base.Future"}
+    | {"asyncio.tasks.Task", "asyncio.futures.Future"}
+)
+"""Types that keep the exception of a call for whoever asks for its result."""
 _CALLS = (types.FrameType, types.TracebackType)
 _STRUCTURES = (types.FunctionType, types.MethodType, *_CALLS)
 
