@@ -1,5 +1,7 @@
 """The pytest plugin: what counts as left behind by a test, and what does not."""
 
+import re
+
 import pytest
 
 import leaking
@@ -40,9 +42,32 @@ def test_a_test_that_leaves_a_cycle_fails_and_shows_its_shape(run_tests):
             "*self.parent_ref = weakref.ref(parent)",
             "*parent = property(lambda self: self.parent_ref())",
             "",
-            "*@pytest.mark.memguard(allow=*'test_it.Context'*",
+            "To allow this shape: @pytest.mark.memguard(allow=[[]'????????????'])",
+            "or every cycle of this class: allow=[[]'test_it.Context']",
         ]
     )
+
+
+TWO_SHAPES = """
+class Node:
+    pass
+def test():
+    leak()
+    node = Node()
+    node.itself = node
+    del node
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("source", ["def test(): leak()", TWO_SHAPES])
+def test_either_marker_that_is_shown_lets_the_test_pass(run_tests, source, number):
+    """By keys or by classes, of all shapes that the test left."""
+    shown = run_tests(source).stdout.str()
+    hint = shown[shown.index("To allow th") :]
+    allow = re.findall(r"allow=\[.*?\]", hint, re.DOTALL)[number]
+    marked = source.replace("def test()", f"@pytest.mark.memguard({allow})\ndef test()")
+    run_tests(marked).assert_outcomes(passed=1)
 
 
 def test_no_frame_of_pytest_is_shown(run_tests):

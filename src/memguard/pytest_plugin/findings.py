@@ -115,14 +115,28 @@ def failure_text(facts: TestFacts, *, width: int = 92) -> str:
             for number, shape in enumerate(shapes, 1):
                 lines += ["", *shape_lines(number, shape, width)]
             lines.append("")
-    names = " or ".join(repr(name) for name in _names_to_allow(facts.shapes[0]))
-    lines += textwrap.wrap(f"To allow it: @pytest.mark.memguard(allow=[{names}])", width)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_how_to_allow(facts.shapes, width)])
 
 
-def _names_to_allow(shape: ShapeFacts) -> list[str]:
-    own = [name for name in shape["type_names"] if not name.startswith("builtins.")]
-    return [shape["key"], *own[:1]]
+def _how_to_allow(shapes: list[ShapeFacts], width: int) -> list[str]:
+    """Say what marker lets all shapes pass, by key and, where each has one, by class."""
+    keys = list(dict.fromkeys(shape["key"] for shape in shapes))
+    what = "this shape" if len(keys) == 1 else "these shapes"
+    lines = _wrapped(f"To allow {what}: @pytest.mark.memguard(allow={keys})", width)
+    own = [_first_own_type(shape) for shape in shapes]
+    if all(own):
+        names = list(dict.fromkeys(own))
+        what = "this class" if len(names) == 1 else "these classes"
+        lines += _wrapped(f"or every cycle of {what}: allow={names}", width)
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _first_own_type(shape: ShapeFacts) -> str:
+    return next((name for name in shape["type_names"] if not name.startswith("builtins.")), "")
 
 
 def shape_lines(number: int, shape: ShapeFacts, width: int, tests: int = 0) -> list[str]:
