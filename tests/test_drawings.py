@@ -69,7 +69,7 @@ def test_boxes_and_labels_keep_apart_whatever_is_drawn(exemplar):
 def test_the_loop_alone_keeps_apart_too(exemplar):
     """Without grandalf, the loop is a column with its way back beside it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memguard.heap.render.layout.has_grandalf", lambda: False)
+        patch.setattr("memguard.heap.render.places.has_grandalf", lambda: False)
         drawing = drawing_of(exemplar)
         layout = laid_out(drawing)
     assert set(layout.boxes) == set(drawing.loop)

@@ -10,7 +10,7 @@ import pytest
 
 import memguard
 from memguard.heap.render.html import MOST_SHAPES, render_page
-from memguard.heap.render.layout import has_grandalf
+from memguard.heap.render.places import has_grandalf
 from memguard.heap.saved import SavedReport
 
 HOSTILE = [
@@ -159,8 +159,8 @@ def test_a_picture_shows_the_members_and_marks_the_loop():
 
 def test_without_grandalf_the_loop_is_drawn_and_the_extra_is_named(monkeypatch):
     """What needs the extra "html" says so; the loop needs nothing."""
-    monkeypatch.setattr("memguard.heap.render.layout.has_grandalf", lambda: False)
-    monkeypatch.setattr("memguard.heap.render.table.has_grandalf", lambda: False)
+    monkeypatch.setattr("memguard.heap.render.places.has_grandalf", lambda: False)
+    monkeypatch.setattr("memguard.heap.render.detail.has_grandalf", lambda: False)
     page = Page(memguard.scan_created(family).to_html())
     nodes = [a["class"] for a in page.all("g") if a.get("class", "").startswith("node")]
     assert sorted(nodes) == ["node on-loop", "node on-loop owner"]

@@ -15,7 +15,8 @@ from xml.etree.ElementTree import Element
 
 from memguard.heap.names import short_name
 from memguard.heap.render.markup import element, own_text, written
-from memguard.heap.render.table import bar, named, shapes_table
+from memguard.heap.render.spelling import named
+from memguard.heap.render.table import bar, shapes_table
 from memguard.heap.render.text import NOUNS, count, left_out, merge_by_path, notes, size
 from memguard.heap.saved import SavedReport
 

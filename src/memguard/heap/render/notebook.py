@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from memguard.heap.render.html import asset
 from memguard.heap.render.markup import element, own_text, written
 from memguard.heap.render.picture import picture, planned
-from memguard.heap.render.table import path_content
+from memguard.heap.render.spelling import path_content
 from memguard.heap.render.text import (
     Path,
     count,

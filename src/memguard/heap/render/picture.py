@@ -10,8 +10,9 @@ from xml.etree.ElementTree import Element
 from memguard.heap.exemplar import Exemplar
 from memguard.heap.loops import Edge
 from memguard.heap.render.drawing import MOST_NODES, Drawing, Link, drawing_of
-from memguard.heap.render.layout import Box, Layout, Line, Point, lay_out
+from memguard.heap.render.layout import Box, Layout, Line, lay_out
 from memguard.heap.render.markup import element
+from memguard.heap.render.places import Point
 from memguard.heap.render.text import count, size
 
 _MARGIN = 22.0
