@@ -27,9 +27,10 @@ from memguard.cli.terminal import render
 from memguard.errors import MemguardError
 from memguard.heap.arguments import ScanKind
 from memguard.heap.render.text import count
-from memguard.heap.report import ScanReport, keeps_any_of
+from memguard.heap.report import ScanReport
 from memguard.heap.saved import SavedReport
 from memguard.heap.scan import hold_live_cycles, scan, scan_beyond
+from memguard.heap.selection import keeps_any_of
 from memguard.heap.shapes import Shape
 
 _WHEN = {"end": "at its end", "signal": "on SIGUSR1", "timer": "at an interval"}

@@ -2,21 +2,22 @@
 
 Covers: what was found, as values that a program can use; rendering is in
 ``render``.
-Does not cover: finding it (``scan``).
+Does not cover: finding it (``scan``), leaving some of it out (``selection``).
 See also: ``shapes`` for cycles and their shapes.
 """
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from memguard._core import HeapGraph, raise_when_released
 from memguard.errors import ReportReleasedError
 from memguard.heap.cuts import Cut
-from memguard.heap.names import bases_of, count_by_name, type_name
-from memguard.heap.shapes import Cycle, Shape, Sketch, cycle_of, shape_of, sketch_of
+from memguard.heap.names import count_by_name, type_name
+from memguard.heap.selection import Selection
+from memguard.heap.shapes import Cycle, Shape, Sketch, cycle_of
 
 if TYPE_CHECKING:
     from memguard.heap.difference import ReportDifference
@@ -50,15 +51,14 @@ class ScanReport:
         cuts: frozenset[Cut],
         *,
         explain: bool | Literal["values"],
-        keeps_type: Callable[[Iterable[tuple[type, int]]], bool] | None = None,
-        is_new: Callable[[HeapGraph, int], bool] | None = None,
+        selection: Selection,
     ) -> None:
         self._kind = kind
         self._cuts = cuts
         self._graphs = graphs
         self._explain = bool(explain)
         self._shows_values = explain == "values"
-        self._is_new = is_new
+        self._selection = selection
         self._sketches: list[Sketch] | None = None
         self._shapes: tuple[Shape, ...] | None = None
         self._cycles: tuple[Cycle, ...] | None = None
@@ -67,7 +67,6 @@ class ScanReport:
         self._unreachable_types = MappingProxyType(
             count_by_name((type_name(cls), count) for cls, count in unreachable_types[0])
         )
-        self._keeps_type = keeps_type
         if explain and sum(graph.shape_count for graph in graphs) <= SHAPES_NAMED_AT_ONCE:
             self._sketches = self._sketch_shapes()
 
@@ -131,38 +130,14 @@ class ScanReport:
         """Objects that the collector would free now: on garbage cycles and held by them."""
         return self._graphs[0].unreachable_count
 
-    def _selected(self) -> list[tuple[HeapGraph, int]]:
-        """Choose shapes by type; all cycles of a shape have the same types."""
-        keeps_type = self._keeps_type
-        if keeps_type is None and len(self._graphs) == 1:
-            return [(self._graphs[0], number) for number in range(self._graphs[0].shape_count)]
-        return [
-            (graph, number)
-            for graph in self._graphs
-            for number in range(graph.shape_count)
-            if keeps_type is None or keeps_type(graph.cycle_types(graph.shape_outline(number)[2]))
-        ]
-
     def _sketch_shapes(self) -> list[Sketch]:
-        return [sketch_of(graph, number, named=self._explain) for graph, number in self._selected()]
+        return self._selection.sketches(self._graphs, named=self._explain)
 
     def _describe_shapes(self) -> tuple[Shape, ...]:
         if self._sketches is None:
             self._require_held()
             self._sketches = self._sketch_shapes()
-        shapes = list(map(shape_of, self._sketches))
-        if self._is_new is not None:
-            shapes = self._only_new(shapes)
-        return tuple(sorted(shapes, key=lambda shape: (-shape.object_count, shape.path)))
-
-    def _only_new(self, shapes: list[Shape]) -> list[Shape]:
-        assert self._is_new is not None
-        kept = []
-        for shape in shapes:
-            indexes = [i for i in shape.cycle_indexes() if self._is_new(shape.graph, i)]
-            if indexes:
-                kept.append(shape.narrowed_to(indexes))
-        return kept
+        return self._selection.shapes(self._sketches)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -197,7 +172,7 @@ class ScanReport:
     @property
     def cycle_count(self) -> int:
         """Cycles [count], without describing them where possible."""
-        if self._is_new is None and self._keeps_type is None and self._shapes is None:
+        if self._selection.is_all and self._shapes is None:
             return sum(graph.cycle_count for graph in self._graphs)
         return sum(shape.cycle_count for shape in self.shapes)
 
@@ -319,24 +294,3 @@ class ScanReport:
             f"<ScanReport {self.kind}: {cycle_count} cycle{'' if cycle_count == 1 else 's'},"
             f" {self.object_count} objects looked at>"
         )
-
-
-def keeps_any_of(
-    wanted: tuple[type | str, ...],
-) -> Callable[[Iterable[tuple[type, int]]], bool]:
-    """Make a filter: does a cycle have an instance of one of these classes?
-
-    Subclasses count. A class is told by its own method resolution order, not
-    by ``__subclasscheck__``, and by identity; a name by "module.QualName".
-    """
-    classes = [item for item in wanted if issubclass(type(item), type)]
-    names = {item for item in wanted if issubclass(type(item), str)}
-
-    def keeps(counts: Iterable[tuple[type, int]]) -> bool:
-        return any(
-            any(base is cls for cls in classes) or (names and type_name(base) in names)
-            for member, _ in counts
-            for base in bases_of(member)
-        )
-
-    return keeps

@@ -24,7 +24,8 @@ from memguard.heap.arguments import (
     wrong_type,
 )
 from memguard.heap.cuts import DEFAULT_CUTS, flags_of
-from memguard.heap.report import ScanReport, keeps_any_of
+from memguard.heap.report import ScanReport
+from memguard.heap.selection import Selection, keeps_any_of
 
 
 def scan(
@@ -163,8 +164,7 @@ def scan_beyond(
         (graph,),
         parsed if uses_cuts else frozenset(),
         explain=explain,
-        keeps_type=keeps_type,
-        is_new=None if known is None else _not_in(_member_ids(known)),
+        selection=Selection(keeps_type, None if known is None else _not_in(_member_ids(known))),
     )
 
 
@@ -202,7 +202,9 @@ def scan_around(
         (graph,),
         parsed,
         explain=True,
-        is_new=lambda graph, index: not ids.isdisjoint(graph.cycle_ids(index)),
+        selection=Selection(
+            is_new=lambda graph, index: not ids.isdisjoint(graph.cycle_ids(index))
+        ),
     )
 
 
@@ -254,7 +256,9 @@ def scan_created(function: Callable[..., object], *args: object) -> ScanReport:
             (garbage, live),
             DEFAULT_CUTS,
             explain=True,
-            is_new=lambda graph, index: graph is garbage or is_new_live(graph, index),
+            selection=Selection(
+                is_new=lambda graph, index: graph is garbage or is_new_live(graph, index)
+            ),
         )
     finally:
         if was_enabled:
