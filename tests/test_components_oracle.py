@@ -163,6 +163,15 @@ def test_garbage_from_roots_discounts_the_argument_itself():
     assert memguard.scan("garbage", roots=[held]).unreachable_count == 0
 
 
+@pytest.mark.parametrize("give", [tuple, list])
+def test_roots_that_lead_back_to_where_they_are_kept_are_counted_once(give):
+    """The list of an owner's children holds each of them in the heap, not for the call."""
+    child = Plain()
+    child.siblings = give([child])
+    report = memguard.scan("garbage", roots=child.siblings)
+    assert (report.cycle_count, report.suspect_count) == (0, 0)
+
+
 @pytest.mark.parametrize("describe", [True, False])
 def test_a_reference_that_is_cut_is_none_of_the_edges_of_a_cycle(describe):
     """Whether cycles are grouped in the scan or later: from an instance to its class."""

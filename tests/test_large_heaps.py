@@ -150,7 +150,7 @@ def with_small_stack(function):
 
 def look(kind, *roots):
     """Give size and retained count of each cycle, natively found and weighed."""
-    graph = _core.scan_heap(kind, DEFAULT_CUT_FLAGS, roots or None, 0, 0.0, root_references=0)
+    graph = _core.scan_heap(kind, DEFAULT_CUT_FLAGS, roots or None, 0, 0.0)
     return [graph.cycle_facts(cycle)[0:3:2] for cycle in range(graph.cycle_count)]
 
 

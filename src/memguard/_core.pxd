@@ -64,7 +64,7 @@ cdef extern from "_kernel/scan.h":
         unsigned cuts
         PyObject **roots
         size_t root_count
-        size_t root_references
+        PyObject *root_holders[2]
         size_t max_objects
         double budget_seconds
         double (*clock_seconds)()

@@ -57,7 +57,7 @@ def scan_heap(
     max_objects: int,
     budget_seconds: float,
     keep: HeapGraph | None = None,
-    root_references: int = 1,
+    root_source: object = None,
     describe: bool = True,
 ) -> HeapGraph: ...
 def raise_when_released(error: type[RuntimeError]) -> None: ...

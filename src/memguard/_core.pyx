@@ -440,7 +440,7 @@ def scan_heap(
     size_t max_objects,
     double budget_seconds,
     HeapGraph keep=None,
-    size_t root_references=1,
+    object root_source=None,
     bint describe=True,
 ):
     """Find the cycles of this process in one indivisible call.
@@ -454,8 +454,9 @@ def scan_heap(
         budget_seconds: Stop when so much time has passed [s]; 0 for no limit.
         keep: An earlier answer whose references count as a real holder's.
             Those of all others count as nothing.
-        root_references: References to each root that are the caller's own,
-            and count as nothing [count].
+        root_source: What *roots* was made from, if that holds each of them
+            once more. Its references and those of *roots* itself count as
+            nothing, unless the search comes upon them.
         describe: Group the cycles by shape within the same call; else when
             the answer is first asked for that.
 
@@ -487,7 +488,8 @@ def scan_heap(
     if roots is not None:
         request.roots = _tuple_items(roots)
         request.root_count = len(roots)
-    request.root_references = root_references
+    request.root_holders[0] = NULL if roots is None else <PyObject *> roots
+    request.root_holders[1] = NULL if root_source is None else <PyObject *> root_source
     request.max_objects = max_objects
     request.budget_seconds = budget_seconds
     request.clock_seconds = (

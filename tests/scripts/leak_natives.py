@@ -30,7 +30,7 @@ generator = generate(loop)
 next(generator)
 
 FUNCTIONS = {
-    "scan_heap": lambda: _core.scan_heap("live", 0, (loop,), 0, 0.0, root_references=2),
+    "scan_heap": lambda: _core.scan_heap("live", 0, (loop,), 0, 0.0, root_source=[loop]),
     "instance_dict": lambda: _names.instance_dict(plain),
     "inline_attributes": lambda: _names.inline_attributes(plain),
     "frame_variables": lambda: _names.frame_variables(generator),

@@ -76,11 +76,28 @@ take_by_pointer(mg_search *s, PyObject *object, size_t times)
     }
 }
 
+/* What the roots were given in holds each of them for the call alone, unless
+   they lead back to it: then it is part of the heap, and its references are in
+   the rows like any other's. */
+static size_t
+references_of_the_call(const mg_search *s)
+{
+    const mg_request *request = s->state->request;
+    const mg_map *map = &s->state->map;
+    size_t count = 0;
+    for (size_t i = 0; i < 2; i++) {
+        PyObject *holder = request->root_holders[i];
+        count += holder != NULL && !mg_is_open(map, mg_find(map, holder));
+    }
+    return count;
+}
+
 /* References that memguard itself holds count as nothing. */
 static void
 take_own(mg_search *s)
 {
     const mg_request *request = s->state->request;
+    size_t times = references_of_the_call(s);
     for (mg_holding *h = mg_holdings.next; h != &mg_holdings; h = h->next) {
         if (h == request->keep) {
             continue;
@@ -90,7 +107,7 @@ take_own(mg_search *s)
         }
     }
     for (size_t i = 0; i < request->root_count; i++) {
-        take_by_pointer(s, request->roots[i], request->root_references);
+        take_by_pointer(s, request->roots[i], times);
     }
 }
 

@@ -151,13 +151,13 @@ report_weights(mg_weigher *w)
 }
 
 static void
-forget_own_reference(mg_weigher *w, PyObject *object, int64_t times)
+forget_own_reference(mg_weigher *w, PyObject *object)
 {
     mg_map *map = &w->state->map;
     uint32_t handle = mg_find(map, object);
     if (map->words[handle >> 6].open & MG_BIT(handle) && !mg_is_immortal(object)) {
         uint32_t position = w->position_of[mg_number_of(map, handle)];
-        w->state->answer->cycles[w->cycle_of[position]].outside_references -= times;
+        w->state->answer->cycles[w->cycle_of[position]].outside_references--;
     }
 }
 
@@ -165,15 +165,10 @@ forget_own_reference(mg_weigher *w, PyObject *object, int64_t times)
 static void
 forget_own_references(mg_weigher *w)
 {
-    const mg_request *request = w->state->request;
     for (mg_holding *h = mg_holdings.next; h != &mg_holdings; h = h->next) {
         for (size_t i = 0; i < h->count; i++) {
-            forget_own_reference(w, h->objects[i], 1);
+            forget_own_reference(w, h->objects[i]);
         }
-    }
-    for (size_t i = 0; i < request->root_count; i++) {
-        forget_own_reference(w, request->roots[i],
-                             (int64_t)request->root_references);
     }
 }
 

@@ -53,7 +53,7 @@ typedef struct {
     unsigned cuts;
     PyObject **roots;               /* NULL: the whole heap */
     size_t root_count;
-    size_t root_references;         /* references to each that are the caller's */
+    PyObject *root_holders[2];      /* of the roots, for the call: NULL for none */
     size_t max_objects;             /* 0: no limit */
     double budget_seconds;          /* 0: no limit */
     double (*clock_seconds)(void);

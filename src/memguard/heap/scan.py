@@ -143,10 +143,10 @@ def scan_beyond(
     parsed = checked_cuts(cuts)
     explain = checked_explain(explain)
     keeps_type = None if types is None else keeps_any_of(checked_types(types))
-    extra_references = 1
+    source = None
     if roots is not None and not isinstance(roots, tuple):
         # The caller's list is one more holder that does not count.
-        extra_references += isinstance(roots, list | set | frozenset)
+        source = roots if isinstance(roots, list | set | frozenset) else None
         roots = checked_roots(roots)
     graph = _native_scan(
         kind,
@@ -155,7 +155,7 @@ def scan_beyond(
         checked_max_objects(max_objects),
         checked_budget_seconds(budget_seconds),
         keep=known,
-        root_references=extra_references,
+        root_source=source,
         describe=bool(explain),
     )
     uses_cuts = kind == "live" or roots is not None
@@ -194,8 +194,7 @@ def scan_around(
         O(what the objects reach); everything stands still meanwhile.
     """
     parsed = checked_cuts(cuts)
-    # The list and the tuple that is made of it hold each object once.
-    graph = _native_scan(kind, flags_of(parsed), tuple(objects), 0, 0.0, root_references=2)
+    graph = _native_scan(kind, flags_of(parsed), tuple(objects), 0, 0.0, root_source=objects)
     ids = frozenset(map(id, objects))
     return ScanReport(
         kind,

@@ -27,7 +27,10 @@ class Cycle:
         retained_count: Objects that would be freed with it, members included.
         retained_bytes: The same [bytes].
         outside_reference_count: References to members from anything that is
-            not a member: other objects, running code, C extensions.
+            not a member: other objects, running code, C extensions. Counted
+            when sizes are first asked for; the variables by which a program
+            looks at a cycle, and a list that it gave as ``roots`` and kept,
+            are running code and an object like others.
         object_ids: ``id()`` of each member.
         shape: The shape it belongs to.
     """
