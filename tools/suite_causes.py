@@ -27,11 +27,12 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A change of one file of a package."""
+    """A change of one file of a package, or of the source distribution with its tests."""
 
     file: str
     old: str
     new: str
+    is_in_tests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ _TRIO = Cause(
     " with `memguard_allow = trio.Nursery`.",
 )
 _CLICK_RUNNER = Cause(
-    ("*frame CliRunner.invoke().<local exc*", "click.testing.Result.exc_info -> *"),
+    ("*frame CliRunner.invoke().<local exc*",),
     "library",
     "`click/testing.py`, `CliRunner.invoke`: the locals `exc_info` and `exception` hold the"
     " traceback of the frame that they are in. Clear both in a `finally`.",
@@ -83,6 +84,12 @@ CLICK = Suite(
         _CLICK_RUNNER,
         _CLICK_REPORT,
         Cause(
+            ("click.testing.Result.exc_info -> *.<local inner_result> -> *",),
+            "test",
+            "A command of a test runs another one and keeps the result in a local: its `exc_info`"
+            " leads from frame to frame to the command that called.",
+        ),
+        Cause(
             ("test_context.*Option.callback -> method.__self__ -> *",),
             "test",
             "A bound method registered on self: an option of the test gives its own method as its"
@@ -91,12 +98,13 @@ CLICK = Suite(
         Cause(
             ("class ipykernel.faked.*",),
             "test",
-            "A class that the test makes under the name of another module, with `type()`.",
+            "A class that the test defines and gives the name of another module, so that it no"
+            " longer counts as the test's own.",
         ),
         Cause(
             ("click.core.Command.callback -> function test_*.<closure cli> -> *",),
             "test",
-            "A command that the test defines, whose function names the command.",
+            "A command that the test defines, whose function runs the command itself.",
         ),
     ),
     (
@@ -157,14 +165,20 @@ HTTPX = Suite(
         Cause(
             ("frame TaskGroup._spawn.<locals>.task_done().<local exc> -> *",),
             "library",
-            "`anyio/_backends/_asyncio.py`, `TaskGroup._spawn`: `task_done` keeps the exception of"
-            " the task in its local `exc`, and raises nothing. Clear it in a `finally`.",
+            "`anyio/_backends/_asyncio.py`, `TaskGroup._spawn`: `task_done` asks the task for its"
+            " exception, which is raised there, and keeps it in its local `exc`. With `exc = None`"
+            " at its end the two tests leave none.",
         ),
         Cause(
-            ("*frame WSGITransport.handle_request().<local seen_exc_info> -> *frame raise_exc()*",),
+            (
+                "*frame WSGITransport.handle_request().<local seen_exc_info> -> *frame raise_exc()*",
+                "frame raise_exc().<local exc_info> -> *",
+            ),
             "library",
             "`httpx/_transports/wsgi.py`: the local `seen_exc_info` holds a traceback, whose"
-            " frames lead back to it; so does `exc_info` in the application of the tests.",
+            " frames lead back to it; so does `exc_info` in the application of the tests. Clear"
+            " both once the exception is raised, or handed over.",
+            is_repaired=True,
         ),
     ),
     (
@@ -174,6 +188,18 @@ HTTPX = Suite(
             "        self._response = weakref.proxy(response)\n",
         ),
         Repair("_client.py", "import warnings\n", "import warnings\nimport weakref\n"),
+        Repair(
+            "_transports/wsgi.py",
+            "            raise seen_exc_info[1]\n",
+            "            try:\n                raise seen_exc_info[1]\n            finally:\n"
+            "                seen_exc_info = None\n",
+        ),
+        Repair(
+            "tests/test_wsgi.py",
+            "        start_response(status, response_headers, exc_info)\n",
+            "        start_response(status, response_headers, exc_info)\n        del exc_info\n",
+            is_in_tests=True,
+        ),
     ),
 )
 
@@ -186,23 +212,27 @@ JINJA2 = Suite(
             (
                 "jinja2.environment.Template.root_render_func -> function *",
                 "jinja2.nativetypes.NativeTemplate.root_render_func -> function *",
+                "function root().<global root> -> *",
+                "function block_*().<global block*> -> *",
             ),
             "library",
-            "`jinja2/environment.py`, `Template._from_namespace`: the globals of a template's own"
-            " functions name the template, for tracebacks. Make `__jinja_template__` weak.",
+            "`jinja2/environment.py`, `Template.from_code`: a template is a namespace of its own,"
+            " whose functions refer to it, and it to them and, for tracebacks, to the template."
+            " Take `root` out once it is read, and make `__jinja_template__` weak. Blocks, which"
+            " find themselves by name, stay; load each template once, as the plugin says.",
             is_repaired=True,
         ),
         Cause(
-            ("jinja2.environment.Environment.cache -> *",),
+            (
+                "jinja2.environment.Environment.cache -> *",
+                "jinja2.environment.Template.environment -> *Environment.cache -> *",
+            ),
             "library",
             "An environment caches its templates, each of which refers to it: owner and child by"
             " design, one for each environment. Programs make one.",
         ),
         Cause(
-            (
-                "jinja2.environment.Environment.extensions -> *",
-                "jinja2.environment.Environment.install_gettext_translations -> *",
-            ),
+            ("jinja2.environment.Environment.extensions -> *",),
             "library",
             "An environment and its extensions, by design, one for each environment.",
         ),
@@ -221,8 +251,10 @@ JINJA2 = Suite(
             ),
             "library",
             "`jinja2/debug.py`: each error gets a traceback that points into the template; the"
-            " frames that make it keep the exception in `exc_value` and `__jinja_exception__`."
+            " frames that make it keep the exception in `exc_value` and `__jinja_exception__`, and"
+            " tracebacks in `tb`, `fake_tb`, `tb_next` and `stack`. Clear them in a `finally`."
             " (Where a helper of the tests uses `pytest.raises`, the line begins there.)",
+            is_repaired=True,
         ),
         Cause(
             ("jinja2.runtime.Context.vars -> *", "jinja2.runtime.Macro._func -> *"),
@@ -248,8 +280,8 @@ JINJA2 = Suite(
         Cause(
             ("class test_*", "test_bytecode_cache.MockMemcached.get -> *"),
             "test",
-            "Classes that tests make with `namedtuple()` or `type()`, and a mock that replaces its"
-            " own method on the instance.",
+            "Classes that tests make with `namedtuple()`, and a mock that replaces its own method"
+            " on the instance.",
         ),
     ),
     (
@@ -262,6 +294,25 @@ JINJA2 = Suite(
             "debug.py",
             'template = tb.tb_frame.f_globals.get("__jinja_template__")\n',
             'template = tb.tb_frame.f_globals.get("__jinja_template__", lambda: None)()\n',
+        ),
+        Repair(
+            "environment.py",
+            "        rv = cls._from_namespace(environment, namespace, globals)\n        rv._uptodate",
+            "        rv = cls._from_namespace(environment, namespace, globals)\n"
+            '        del namespace["root"]\n        rv._uptodate',
+        ),
+        Repair(
+            "debug.py",
+            "    return exc_value.with_traceback(tb_next)\n",
+            "    try:\n        return exc_value.with_traceback(tb_next)\n    finally:\n"
+            "        exc_value = tb = tb_next = fake_tb = stack = None\n",
+        ),
+        Repair(
+            "debug.py",
+            "        return sys.exc_info()[2].tb_next  # type: ignore\n",
+            "        return sys.exc_info()[2].tb_next  # type: ignore\n    finally:\n"
+            '        del globals["__jinja_exception__"]\n'
+            "        exc_value = tb = locals = None\n",
         ),
     ),
 )
