@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import collections
 import concurrent.futures
 import contextlib
 import contextvars
@@ -191,6 +192,92 @@ class MethodInList:
         button = MethodInList.Button(weakref.WeakMethod)
         calls = [call() for kept in button.callbacks if (call := kept()) is not None]
         assert calls == ["clicked"]
+
+
+@case("exception-in-own-frame", "traceback")
+class TracebackKept:
+    class Job:
+        def run(self):
+            try:
+                fails()
+            except ValueError as error:
+                self.trace = error.__traceback__
+
+        def read(self):
+            try:
+                assert self.trace.tb_lineno
+            finally:
+                self.trace = None
+
+    def leak():
+        TracebackKept.Job().run()
+
+    def mended():
+        job = TracebackKept.Job()
+        job.run()
+        job.read()
+
+
+@case("exception-in-own-frame", "tracebacks")
+class TracebacksKept:
+    class Job:
+        def __init__(self):
+            self.traces = []
+
+        def run(self):
+            try:
+                fails()
+            except ValueError as error:
+                self.traces.append(error.__traceback__)
+
+        def read(self):
+            try:
+                assert [trace.tb_lineno for trace in self.traces]
+            finally:
+                self.traces.clear()
+
+    def leak():
+        TracebacksKept.Job().run()
+
+    def mended():
+        job = TracebacksKept.Job()
+        job.run()
+        job.read()
+
+
+@case("partial-on-self", "list")
+class PartialInList:
+    class Timer:
+        def __init__(self, owner):
+            self.calls = [functools.partial(print, owner(self))]
+
+    def leak():
+        PartialInList.Timer(lambda timer: timer)
+
+    def mended():
+        PartialInList.Timer(weakref.ref)
+
+
+@case("generator-on-self", "list")
+class GeneratorsInList:
+    class Reader:
+        def __init__(self):
+            self.readings = [self.read()]
+            next(self.readings[0])
+
+        def read(self):
+            yield self
+
+        def close(self):
+            for kept in self.readings:
+                kept.close()
+            self.readings.clear()
+
+    def leak():
+        GeneratorsInList.Reader()
+
+    def mended():
+        GeneratorsInList.Reader().close()
 
 
 @case("partial-on-self")
@@ -515,3 +602,41 @@ def test_an_item_is_kept_by_the_weak_container_of_its_kind(container, code):
         (shape,) = report.shapes
         assert shape.advice.action == "weaken"
         assert code in shape.advice.code.splitlines()
+
+
+def itself():
+    one = []
+    one.append(one)
+
+
+def through_a_list():
+    settings = {}
+    settings["all"] = [settings]
+
+
+def in_its_own_iterator():
+    one = [1]
+    one.append(iter(one))
+
+
+def a_queue():
+    queue = collections.deque()
+    queue.append(queue)
+
+
+@pytest.mark.parametrize(
+    ("leak", "said"),
+    [
+        (itself, "Empty the list when you are done with it: list[] leads back to it,"),
+        (through_a_list, "Empty the dict when you are done with it: dict[str] leads back to it,"),
+        (in_its_own_iterator, "Empty the list when you are done with it: list[] leads back"),
+        (a_queue, "Empty the collections.deque when you are done with it: collections.deque[]"),
+    ],
+)
+def test_a_container_that_nothing_names_is_called_by_its_type(leak, said):
+    """There is no attribute and no variable to speak of, and none is made up."""
+    with scanned(leak) as report:
+        (shape,) = report.shapes
+        assert shape.advice.sentence.startswith(said)
+        assert "container.clear()" in shape.advice.code
+        assert "self" not in shape.advice.code

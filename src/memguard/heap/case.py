@@ -46,6 +46,11 @@ class Case:
         found = (call for prefix, call in _TEARDOWNS.items() if self.touches(prefix))
         return next(found, None)
 
+    @property
+    def is_unnamed(self) -> bool:
+        """Tell whether an item is to be cut of a container that nothing names."""
+        return self.first.kind is TieKind.ITEM and self.first.owner == self.first.holder
+
     def has_type_of(self, *prefixes: str) -> bool:
         """Tell whether a member is of a class whose full name starts so."""
         return any(name.startswith(prefixes) for name in self.types)
@@ -68,12 +73,13 @@ class Case:
         return {
             "owner": owner,
             "name": tie.name,
+            "place": tie.text,
             "word": _word(tie.name),
             "bare": _word(tie.name.strip("_")),
             "target": short_name(tie.target),
             "short_owner": _last(owner),
             "short_target": _last(tie.target),
-            "container": _container(owner),
+            "container": "container" if self.is_unnamed else _container(owner),
             "teardown": self.teardown or "",
         }
 

@@ -168,6 +168,8 @@ class Component:
                         waiting.append((holder_at, depth + 1))
                     continue
                 for tie in self._single(holder, self.members[at])[:1]:
+                    if tie.kind is TieKind.FIELD:
+                        continue  # a type written in C keeps it, under no name of the program
                     owner = self._namespace_owners.get(_identity(holder), holder)
                     found.append((f"{tie.owner}.{tie.name}", owner))
         if found:

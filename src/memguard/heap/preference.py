@@ -28,6 +28,7 @@ _KINDS = {
 _TARGETS = {
     TargetKind.METHOD: -20,
     TargetKind.GENERATOR: 0,
+    TargetKind.CALL: 0,
     TargetKind.EXCEPTION: 0,
     TargetKind.INSTANCE: 0,
     TargetKind.FUNCTION: 8,
@@ -44,9 +45,9 @@ _BACK_NAMES = {
 }
 """Attributes that lead to what holds their object, by common usage."""
 
-_INNOCENT = 8
-"""A variable that leads to no exception, such as ``self``: to drop it at the end is not the way
-to write a function, and what keeps its frame is better cut."""
+_INNOCENT = 32
+"""A variable that leads to an object like ``self``, and to no exception: nobody drops it at the end
+of a function, and what keeps the frame is better cut."""
 
 _BACK = -15
 _BY_NAME = -4
@@ -80,7 +81,7 @@ def costs_of(size: int, ties: Sequence[Tie], edges: Sequence[TieEdge]) -> list[i
     costs = []
     for number, tie in enumerate(ties):
         cost = _EACH + _KINDS[tie.kind] + _TARGETS[tie.target_kind] + _ORIGINS[tie.source.origin]
-        if tie.kind is TieKind.VARIABLE and not _carries_exception(tie):
+        if tie.kind is TieKind.VARIABLE and _is_innocent(tie):
             cost += _INNOCENT
         if tie.kind is TieKind.ATTRIBUTE and tie.target_kind is not TargetKind.CONTAINER:
             is_many_to_one = len(sources[number]) > len(targets[number])
@@ -95,8 +96,9 @@ def costs_of(size: int, ties: Sequence[Tie], edges: Sequence[TieEdge]) -> list[i
     return costs
 
 
-def _carries_exception(tie: Tie) -> bool:
-    return tie.target_kind is TargetKind.EXCEPTION or tie.target in FUTURES
+def _is_innocent(tie: Tie) -> bool:
+    is_object = tie.target_kind in (TargetKind.INSTANCE, TargetKind.UNWEAKABLE)
+    return is_object and tie.target not in FUTURES
 
 
 def _sounds_back(name: str) -> bool:

@@ -14,7 +14,9 @@ from memguard.heap.remedy import (
     is_attribute,
     is_in_frame,
     is_item,
+    is_partial,
     is_traceback,
+    is_unnamed,
     kind_is,
     leads_to,
     name_is,
@@ -82,7 +84,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "pending-task",
         lambda case: case.is_any(TieKind.FIELD, "_asyncio.", "asyncio."),
-        "Cancel the task, wait for its end before the loop is closed, and let go of {owner}.{name}:"
+        "Cancel the task, wait for its end before the loop is closed, and let go of {place}:"
         " a task that waits and what it waits for keep each other.",
         "task.cancel(); await asyncio.wait([task])  # in the loop\nself.{word} = None",
         "clear",
@@ -91,7 +93,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "contextvars-token",
         has_type("_contextvars.Token", "_contextvars.Context"),
-        "Reset the variable and drop {owner}.{name}: a token and a context keep every value that"
+        "Reset the variable and drop {place}: a token and a context keep every value that"
         " was set, so keep an id in the variable, not the object.",
         "variable.reset(self.{word})\nself.{word} = None",
         "clear",
@@ -112,7 +114,7 @@ REMEDIES: tuple[Remedy, ...] = (
             and to_instance(case)
             and case.has_type_of("sqlalchemy.orm.collections.")
         ),
-        "Expire {owner}.{name} when you are done: both sides of a relationship keep each other, and"
+        "Expire {place} when you are done: both sides of a relationship keep each other, and"
         " the session loads it again if it is asked for.",
         "session.expire(item, ['{word}'])\nsession.close()",
         "clear",
@@ -131,7 +133,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "logging-handler",
         has_type("logging.Logger", "logging.RootLogger"),
-        "Take the handler off its logger and close it when its owner is done: {owner}.{name} leads"
+        "Take the handler off its logger and close it when its owner is done: {place} leads"
         " on from the handler, and back to its logger.",
         "logger.removeHandler(handler)\nhandler.close()",
         "clear",
@@ -140,7 +142,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "lru-cache-on-method",
         has_type("functools._lru_cache_wrapper"),
-        "Cache by value, not by instance: the cache at {owner}.{name} keeps self and self keeps"
+        "Cache by value, not by instance: the cache at {place} keeps self and self keeps"
         " the cache.",
         "@functools.cached_property  # or a cache that takes ids, not self\ndef {bare}(self): ...",
         "clear",
@@ -148,7 +150,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "own-teardown",
         lambda case: case.teardown is not None,
-        "Take the tree apart when you are done with it: {owner}.{name} leads back to what holds"
+        "Take the tree apart when you are done with it: {place} leads back to what holds"
         " it.",
         "try: ...  # use the tree\nfinally: {teardown}",
         "clear",
@@ -157,7 +159,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "bound-method-on-self",
         all_of(is_attribute, leads_to(TargetKind.METHOD)),
-        "Keep {owner}.{name} as a weak method: a bound method keeps its object, which keeps the"
+        "Keep {place} as a weak method: a bound method keeps its object, which keeps the"
         " method.",
         "self.{word} = weakref.WeakMethod({bare})\nif (call := self.{word}()) is not None: call()",
         "weaken",
@@ -171,18 +173,60 @@ REMEDIES: tuple[Remedy, ...] = (
         "weaken",
     ),
     Remedy(
+        "",
+        is_unnamed,
+        "Empty the {owner} when you are done with it: {place} leads back to it, and nothing on the"
+        " way has a name for it.",
+        "try: ...  # use it\nfinally: {container}.clear()",
+        "clear",
+    ),
+    Remedy(
         "partial-on-self",
-        lambda case: case.first.target == "functools.partial",
-        "Let {owner}.{name} be a partial of a weak reference: its arguments or its function keep"
+        all_of(is_item, is_partial),
+        "Keep partials of weak references in {owner}: their arguments or their functions keep what"
+        " keeps them.",
+        "weak = weakref.ref(self)\n"
+        "{container} += [functools.partial(call, weak)]  # where call() asks weak()",
+        "weaken",
+    ),
+    Remedy(
+        "partial-on-self",
+        is_partial,
+        "Let {place} be a partial of a weak reference: its arguments or its function keep"
         " the {short_owner}.",
         "weak = weakref.ref(self)\n"
         "self.{word} = functools.partial(call, weak)  # where call() asks weak()",
         "weaken",
     ),
     Remedy(
+        "exception-in-own-frame",
+        all_of(is_item, leads_to(TargetKind.CALL)),
+        "Empty {owner} when it has been read: a traceback keeps its frames, frames keep their"
+        " variables, and one of them leads back.",
+        "try: ...  # read it\nfinally: {container}.clear()",
+        "clear",
+    ),
+    Remedy(
+        "exception-in-own-frame",
+        leads_to(TargetKind.CALL),
+        "Clear {place} when it has been read: a traceback keeps its frames, frames keep their"
+        " variables, and one of them leads back.",
+        "try: ...  # read it\nfinally: self.{word} = None",
+        "clear",
+    ),
+    Remedy(
+        "generator-on-self",
+        all_of(is_item, leads_to(TargetKind.GENERATOR)),
+        "Close what {owner} keeps and empty it when it is no longer needed: what is suspended keeps"
+        " its variables, and one of them is its owner.",
+        "for kept in {container}: kept.close()  # await aclose() if they are asynchronous\n"
+        "{container}.clear()",
+        "clear",
+    ),
+    Remedy(
         "generator-on-self",
         leads_to(TargetKind.GENERATOR),
-        "Close {owner}.{name} and clear it when it is no longer needed: what is suspended keeps"
+        "Close {place} and clear it when it is no longer needed: what is suspended keeps"
         " its variables, and one of them is its owner.",
         "self.{word}.close()  # await aclose() if it is asynchronous\nself.{word} = None",
         "clear",
@@ -222,7 +266,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "parent-tree",
         all_of(is_attribute, to_instance),
-        "Make {owner}.{name} a weak reference: the {short_target} leads back to it, and one"
+        "Make {place} a weak reference: the {short_target} leads back to it, and one"
         " of the two must not keep the other.",
         "self.{bare}_ref = weakref.ref({bare})\n{word} = property(lambda self: self.{bare}_ref())",
         "weaken",
@@ -266,7 +310,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "",
         lambda _case: True,
-        "Clear {owner}.{name} when the {short_owner} is done: {target} leads back to it.",
+        "Clear {place} when the {short_owner} is done: {target} leads back to it.",
         "def close(self):\n    self.{word} = None",
         "clear",
     ),

@@ -73,6 +73,16 @@ def is_in_frame(case: Case) -> bool:
     return case.first.kind in _FRAME_KINDS and "builtins.traceback" in case.types
 
 
+def is_unnamed(case: Case) -> bool:
+    """Tell whether an item is to be cut of a container that the cycle has no name for."""
+    return case.is_unnamed
+
+
+def is_partial(case: Case) -> bool:
+    """Tell whether what is kept is a partial."""
+    return case.first.target == "functools.partial"
+
+
 def has_future(case: Case) -> bool:
     """Tell whether a task or future takes part."""
     return not FUTURES.isdisjoint(case.types)

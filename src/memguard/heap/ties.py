@@ -60,6 +60,7 @@ class TargetKind(StrEnum):
     METHOD = "method"
     FUNCTION = "function"
     GENERATOR = "generator"
+    CALL = "call"
     EXCEPTION = "exception"
     CONTAINER = "container"
     INSTANCE = "instance"
@@ -169,8 +170,10 @@ def _target_kind(cls: type) -> TargetKind:
         return TargetKind.FUNCTION
     if issubclass(cls, BaseException):
         return TargetKind.EXCEPTION
-    if is_any(cls, SUSPENDED) or is_any(cls, _CALLS):
+    if is_any(cls, SUSPENDED):
         return TargetKind.GENERATOR
+    if is_any(cls, _CALLS):
+        return TargetKind.CALL
     if issubclass(cls, PARTS) or cls is types.CellType:
         return TargetKind.CONTAINER
     return TargetKind.INSTANCE if _WEAKREF_OFFSET(cls) else TargetKind.UNWEAKABLE
