@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import xml.parsers.expat
 from pathlib import Path
 
 import memguard
@@ -79,6 +80,26 @@ def test_the_length_of_a_chain_is_not_part_of_the_key():
 def test_the_position_in_a_list_is_not_part_of_the_key():
     """Where an object is in a list says nothing of why."""
     assert len({*keys_of(nested_in, [0]), *keys_of(nested_in, [5])}) == 1
+
+
+def shape_of_a_parser_with(handler):
+    def leak():
+        node = Node()
+        node.parser = xml.parsers.expat.ParserCreate()
+        node.parser.StartElementHandler = node.parser.EndElementHandler = print
+        setattr(node.parser, handler, node.__init__)
+
+    with memguard.scan_created(leak) as report:
+        (shape,) = report.shapes
+        return shape
+
+
+def test_the_position_among_the_references_of_a_c_type_is_not_part_of_the_key():
+    """A parser that has several handlers leads on by this one in one run, by that in another."""
+    one = shape_of_a_parser_with("StartElementHandler")
+    other = shape_of_a_parser_with("EndElementHandler")
+    assert one.path != other.path
+    assert one.key == other.key
 
 
 def test_another_attribute_is_another_key():

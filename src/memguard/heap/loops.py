@@ -30,7 +30,7 @@ others are counted only [count]."""
 
 _MEMBERS_RANKED = 1_000
 _FUNCTION_NAME = FunctionType.__dict__["__qualname__"].__get__
-_POSITION = re.compile(r"(?<=[\[ ])\d+(?=[\]>])")
+_POSITION = re.compile(r"(?<=[\[ ])\d+(?=[\]>])|(?<=<reference )\d+ (?=of )")
 NAMES_OF_PARTS = (".__closure__", ".__defaults__", ".__kwdefaults__", ".keywords", ".__globals__")
 
 
@@ -86,7 +86,10 @@ class Loop(NamedTuple):
 
     @property
     def canonical_text(self) -> str:
-        """What is the same for the same leak: no position in a list, no length of a chain."""
+        """What is the same for the same leak: no position, no length of a chain.
+
+        Which of several equal objects a loop goes through is chance.
+        """
         steps = (_POSITION.sub("", step) for step in self._folded())
         return " -> ".join(step for step, _ in itertools.groupby(steps))
 

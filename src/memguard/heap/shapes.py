@@ -56,7 +56,8 @@ class Shape:
         verbose_path: The same with every step.
         key: Tells this kind of cycle from others, the same in every process
             and on every version of Python: 12 hexadecimal digits of the path
-            without positions in lists and lengths of chains. Shapes that
+            without positions, in lists or of references of C types, and
+            without lengths of chains. Shapes that
             differ only in those have the same.
         edges: The same, reference by reference; the first
             `loops.LONGEST_NAMED_LOOP` of a longer one.

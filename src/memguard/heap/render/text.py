@@ -18,7 +18,7 @@ SHAPES_ADVISED = 5
 """Entries with advice, which is found only for what is shown [count]."""
 
 _MOST_TYPES = 6
-_POSITION = re.compile(r"\[\d+\]")
+_POSITION = re.compile(r"(?<=\[)\d+(?=\])|(?<=<reference )\d+ (?=of )")
 NOUNS = {"garbage": "garbage", "live": "live", "created": "new"}
 
 
@@ -46,8 +46,8 @@ class Path:
 
 
 def alike(path: str) -> str:
-    """Give a loop without positions in lists, by which loops are told apart."""
-    return _POSITION.sub("[]", path)
+    """Give a loop without positions, by which loops are told apart."""
+    return _POSITION.sub("", path)
 
 
 def merge_by_path(shapes: "Iterable[Shape | SavedShape]", *, verbose: bool = False) -> list[Path]:
