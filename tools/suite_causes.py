@@ -58,8 +58,8 @@ _TRIO = Cause(
     ("trio.Nursery.*",),
     "runtime",
     "What trio leaves of each `trio.run()`, once a test that runs in it: nursery, task and runner"
-    " refer to each other. The same of asyncio is left out as the standard library's; allow this"
-    " with `memguard_allow = trio.Nursery`.",
+    " refer to each other. A run of a function that only sleeps leaves it, too. What asyncio leaves"
+    " is left out as the standard library's; allow this with `memguard_allow = trio.Nursery`.",
 )
 _CLICK_RUNNER = Cause(
     ("*frame CliRunner.invoke().<local exc*",),
@@ -260,7 +260,8 @@ JINJA2 = Suite(
             ("jinja2.runtime.Context.vars -> *", "jinja2.runtime.Macro._func -> *"),
             "library",
             "`{% macro %}`: the context lists the macro, whose compiled function closes over the"
-            " context, or over the macro itself. Once for each rendering that defines one.",
+            " context, its method `resolve` or the macro itself. Once for each rendering that"
+            " defines one.",
         ),
         Cause(
             ("class jinja2.runtime.make_logging_undefined.*",),
