@@ -171,7 +171,7 @@ HTTPX = Suite(
         ),
         Cause(
             (
-                "*frame WSGITransport.handle_request().<local seen_exc_info> -> *frame raise_exc()*",
+                "*frame WSGITransport.handle_request().<local seen_exc_info> -> *raise_exc()*",
                 "frame raise_exc().<local exc_info> -> *",
             ),
             "library",
@@ -298,9 +298,8 @@ JINJA2 = Suite(
         ),
         Repair(
             "environment.py",
-            "        rv = cls._from_namespace(environment, namespace, globals)\n        rv._uptodate",
-            "        rv = cls._from_namespace(environment, namespace, globals)\n"
-            '        del namespace["root"]\n        rv._uptodate',
+            "environment, namespace, globals)\n        rv._uptodate",
+            'environment, namespace, globals)\n        del namespace["root"]\n        rv._uptodate',
         ),
         Repair(
             "debug.py",

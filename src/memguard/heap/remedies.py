@@ -150,8 +150,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "own-teardown",
         lambda case: case.teardown is not None,
-        "Take the tree apart when you are done with it: {place} leads back to what holds"
-        " it.",
+        "Take the tree apart when you are done with it: {place} leads back to what holds it.",
         "try: ...  # use the tree\nfinally: {teardown}",
         "clear",
         is_door=True,
@@ -159,8 +158,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "bound-method-on-self",
         all_of(is_attribute, leads_to(TargetKind.METHOD)),
-        "Keep {place} as a weak method: a bound method keeps its object, which keeps the"
-        " method.",
+        "Keep {place} as a weak method: a bound method keeps its object, which keeps the method.",
         "self.{word} = weakref.WeakMethod({bare})\nif (call := self.{word}()) is not None: call()",
         "weaken",
     ),

@@ -201,9 +201,7 @@ def scan_around(
         (graph,),
         parsed,
         explain=True,
-        selection=Selection(
-            is_new=lambda graph, index: not ids.isdisjoint(graph.cycle_ids(index))
-        ),
+        selection=Selection(is_new=lambda graph, index: not ids.isdisjoint(graph.cycle_ids(index))),
     )
 
 
