@@ -99,8 +99,10 @@ found = {}
 clutter = []
 for title in titles:
     # What lies where, and which addresses are near, differs from run to run.
-    clutter.append([[object()] for _ in range(chance.randrange(500))])
+    clutter.append([[object()] for _ in range(chance.randrange(200))])
+    # What is left of the last one goes; the next collection looks at what is new alone.
     gc.collect()
+    gc.freeze()
     made = MAKERS[title]()
     del made
     with memguard.scan() as report:
