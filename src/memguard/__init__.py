@@ -18,7 +18,10 @@ import sys as _sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memguard.agents.context import AgentContext
     from memguard.errors import (
+        CannotCopyError,
+        ContextClosed,
         LimitOutOfRangeError,
         MemguardError,
         MismatchedReportsError,
@@ -41,6 +44,9 @@ __version__ = "0.1.0"
 __all__ = [
     "DEFAULT_CUTS",
     "Advice",
+    "AgentContext",
+    "CannotCopyError",
+    "ContextClosed",
     "Cut",
     "Cycle",
     "Edge",
@@ -64,6 +70,7 @@ __all__ = [
 _HOMES = {
     "DEFAULT_CUTS": "heap.cuts",
     "Advice": "heap.advice",
+    "AgentContext": "agents.context",
     "Cut": "heap.cuts",
     "Cycle": "heap.shapes",
     "Edge": "heap.loops",

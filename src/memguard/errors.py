@@ -158,3 +158,45 @@ class UnreadableBaselineError(MemguardError, ValueError):
             " make one with memguard run --write-baseline FILE"
             " or pytest --memguard-write-baseline FILE"
         )
+
+
+class ContextClosed(MemguardError, RuntimeError):  # noqa: N818 (it reads as what happened)
+    """A context was used that is closed, or back in its pool.
+
+    Attributes:
+        task_id: What it was for; None if it is back in its pool.
+        is_returned: Whether it is back in its pool.
+    """
+
+    def __init__(self, task_id: object, is_returned: bool) -> None:
+        self.task_id = task_id
+        self.is_returned = is_returned
+        super().__init__(task_id, is_returned)
+
+    def __str__(self) -> str:
+        if self.is_returned:
+            return (
+                "the context is back in its pool, where another task may get it;"
+                " get one with get_context(), and return it after its last use"
+            )
+        return (
+            f"the context of task {self.task_id!r} is closed;"
+            " make a new one, or open it again with reset()"
+        )
+
+
+class CannotCopyError(MemguardError, TypeError):
+    """Something was to be copied or pickled that belongs to this process.
+
+    Attributes:
+        kind: Name of its type.
+        remedy: What to do instead.
+    """
+
+    def __init__(self, kind: str, remedy: str) -> None:
+        self.kind = kind
+        self.remedy = remedy
+        super().__init__(kind, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.kind} cannot be copied or pickled; {self.remedy}"

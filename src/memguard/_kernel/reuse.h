@@ -1,0 +1,93 @@
+/* What a pool asks of the objects that lie in it, and what it counts.
+ *
+ *   mg_ledger         counts that outlive the pool, shared with its objects
+ *   mg_take_unshared  take an object from a list, if nobody else knows it
+ *
+ * Nothing here runs Python code, so under the GIL each call is one step.
+ */
+#ifndef MG_REUSE_H
+#define MG_REUSE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+typedef struct {
+    Py_ssize_t owners;          /* the pool, and each object made for it */
+    Py_ssize_t created;
+    Py_ssize_t missed;          /* created because nothing could be reused */
+    Py_ssize_t reused;
+    Py_ssize_t returned;
+    Py_ssize_t dropped;
+    Py_ssize_t lost;
+    Py_ssize_t in_use;
+    Py_ssize_t peak_in_use;
+} mg_ledger;
+
+static inline mg_ledger *
+mg_ledger_new(void)
+{
+    mg_ledger *ledger = PyMem_Calloc(1, sizeof(*ledger));
+    if (ledger != NULL) {
+        ledger->owners = 1;
+    }
+    return ledger;
+}
+
+static inline void
+mg_ledger_leave(mg_ledger *ledger)
+{
+    if (ledger != NULL && --ledger->owners == 0) {
+        PyMem_Free(ledger);
+    }
+}
+
+static inline void
+mg_ledger_lend(mg_ledger *ledger)
+{
+    if (++ledger->in_use > ledger->peak_in_use) {
+        ledger->peak_in_use = ledger->in_use;
+    }
+}
+
+/* Whether the one reference that the caller knows of is the only way to it.
+
+   Exact also from 3.14 on, where the stack of a frame may borrow references: what
+   it borrows is always backed by a counted one, in a variable of the same frame or
+   in a caller's, for as long as the borrowed one can be used. */
+static inline int
+mg_is_unshared(PyObject *object)
+{
+    if (Py_REFCNT(object) != 1) {
+        return 0;
+    }
+    Py_ssize_t offset = Py_TYPE(object)->tp_weaklistoffset;
+    return offset == 0 || *(PyObject **)((char *)object + offset) == NULL;
+}
+
+/* So many entries from the top are looked at: a loop that drops each object only
+   when it has the next needs two, and more would be a cost without an end. */
+#define MG_MOST_LOOKS 4
+
+/* Give one entry that nobody else refers to, with its reference; NULL, without an
+   error, if none of the topmost is like that. What somebody still holds stays. */
+static inline PyObject *
+mg_take_unshared(PyObject *list)
+{
+    if (!PyList_CheckExact(list)) {
+        return NULL;            /* the collector took the list away */
+    }
+    PyObject **items = ((PyListObject *)list)->ob_item;
+    Py_ssize_t top = PyList_GET_SIZE(list) - 1;
+    Py_ssize_t last = top >= MG_MOST_LOOKS ? top - MG_MOST_LOOKS + 1 : 0;
+    for (Py_ssize_t i = top; i >= last; i--) {
+        PyObject *object = items[i];
+        if (mg_is_unshared(object)) {
+            items[i] = items[top];
+            Py_SET_SIZE(list, top);
+            return object;
+        }
+    }
+    return NULL;
+}
+
+#endif

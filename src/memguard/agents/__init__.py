@@ -1,0 +1,1 @@
+"""Things with a life: contexts, and pools that hand them out again."""
