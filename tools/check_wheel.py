@@ -29,6 +29,9 @@ report = memguard.scan("garbage")
 assert report.cycle_count >= 1, report
 assert "<svg" in report.to_html()
 assert _core.build_info()["optimised"]
+pool = memguard.AgentMemoryPool()
+pool.return_context(pool.get_context("task"))
+assert pool.statistics().pooled_count == 1
 print("wheel works:", memguard.__version__)
 """
 

@@ -1,32 +1,45 @@
 # cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, auto_pickle=False
 """The native floor of agents: contexts, and what hands them out again.
 
-Covers: `AgentContext`, its cleanup, and what foreign code may do meanwhile.
+Covers: `AgentContext` and its cleanup, `FreeList`, `AgentMemoryPool`, and what
+foreign code may do meanwhile.
 
 Does not cover: words, logging and plain values (``memguard.agents``), who is
 registered (``_registry``).
 
 Any DECREF of a user's object, and any call of it, can run any code, which may
-use the same context or pool again. So everywhere: first the state is made what
-it will be, then old values are dropped. Cython drops the old value of a field
-before it sets the new one; a variable ``_old`` holds it beyond that.
+use the same context or pool again. So everywhere: first all of the state is made
+what it will be, and until then variables ``_old`` hold the values of before.
 
 See also: ``docs/design.md``, "Contexts and pools".
 """
 
 cimport cython
 from cpython.list cimport PyList_GET_SIZE, PyList_GetSlice, PyList_SetSlice
-from cpython.ref cimport PyObject
+from cpython.ref cimport PyObject, PyTypeObject
 from cpython.weakref cimport PyWeakref_Check, PyWeakref_NewRef
 from libc.limits cimport INT_MAX
+from libc.stdint cimport uintptr_t
 
 from _thread import _local as _ThreadLocal
+from operator import index as _index
+from sys import maxsize as _maxsize
 from types import CoroutineType as _CoroutineType
+from types import GenericAlias as _GenericAlias
+from types import MemberDescriptorType as _MemberDescriptorType
+from types import MethodType as _MethodType
 from types import ModuleType as _ModuleType
 
+from memguard.agents.statistics import PoolStatistics as _PoolStatistics
 from memguard.errors import (
     CannotCopyError as _CannotCopyError,
     ContextClosed as _ContextClosed,
+    EnteredTwiceError as _EnteredTwiceError,
+    LimitOutOfRangeError as _LimitOutOfRangeError,
+    NotNewError as _NotNewError,
+    ReturnedTwiceError as _ReturnedTwiceError,
+    StillHeldError as _StillHeldError,
+    StrangerError as _StrangerError,
     WrongTypeError as _WrongTypeError,
 )
 
@@ -34,6 +47,8 @@ from memguard.errors import (
 cdef extern from "Python.h":
     void PyDict_Clear(object)
     void PyErr_WriteUnraisable(object)
+    Py_ssize_t Py_REFCNT(PyObject *)
+    PyTypeObject *Py_TYPE(object)
 
 
 cdef extern from "_kernel/reuse.h":
@@ -48,7 +63,36 @@ cdef extern from "_kernel/reuse.h":
         Py_ssize_t in_use
         Py_ssize_t peak_in_use
 
+    mg_ledger *mg_ledger_new()
     void mg_ledger_leave(mg_ledger *ledger)
+    void mg_ledger_create(mg_ledger *ledger)
+    void mg_ledger_lend(mg_ledger *ledger)
+    PyObject *mg_take_unshared(PyObject *list_)
+    bint mg_keep(PyObject *list_, Py_ssize_t most, object)
+    int mg_wipe_dict(object) except -1
+    object mg_steal(PyObject *)
+
+
+cdef extern from "_kernel/identities.h":
+    ctypedef struct mg_identity:
+        uintptr_t entry
+        PyTypeObject *type
+
+    ctypedef struct mg_identities:
+        pass
+
+    enum:
+        MG_LENT
+        MG_KEPT
+
+    mg_identity *mg_identity_find(const mg_identities *known, object)
+    int mg_identity_add(mg_identities *known, object, uintptr_t mark)
+    void mg_identity_mark(const mg_identities *known, object, uintptr_t mark)
+    void mg_identity_forget(mg_identities *known, object)
+    void mg_identities_clear(mg_identities *known)
+
+
+cdef class AgentMemoryPool
 
 
 cdef enum:
@@ -518,7 +562,9 @@ cdef int _clean(AgentContext context) except -1:
     return 0
 
 
-cdef list _clean_gathering(AgentContext context, bint then_close=False):
+cdef list _clean_gathering(
+    AgentContext context, bint then_close=False, AgentMemoryPool then_keep=None
+):
     """Call `cleanup`, which may be a subclass's, and give what was raised."""
     cdef _Wave wave = _join(context, [])
     cdef list failures = [] if wave is None else wave.failures
@@ -535,11 +581,16 @@ cdef list _clean_gathering(AgentContext context, bint then_close=False):
             _run(wave)
     finally:
         # Still within the wave, so that no owner is asked twice.
-        if then_close:
-            _shut(context)
-        if wave is not None:
-            _run(wave)
-            _local.wave = None
+        try:
+            if then_close:
+                _shut(context)
+            elif then_keep is not None:
+                then_keep._take(context)
+            if wave is not None:
+                _run(wave)
+        finally:
+            if wave is not None:
+                _local.wave = None
     if wave is not None and wave.interrupt is not None:
         if failures:
             _log(context, failures)
@@ -571,7 +622,7 @@ cdef int _let_go(AgentContext context) except -1:
     return 0
 
 
-cdef int _log(AgentContext context, list failures) except -1:
+cdef int _log(where, list failures) except -1:
     global _failure_count
     _failure_count += PyList_GET_SIZE(failures)
     try:
@@ -579,7 +630,7 @@ cdef int _log(AgentContext context, list failures) except -1:
 
         log_failures(failures)
     except Exception:   # the interpreter ends, and modules are gone
-        PyErr_WriteUnraisable(context)
+        PyErr_WriteUnraisable(where)
     return 0
 
 
@@ -605,3 +656,656 @@ cdef list _counted(list failures):
 def cleanup_failure_count():
     """Tell how many calls of foreign code raised while contexts were cleaned up [count]."""
     return _failure_count
+
+
+cdef Py_ssize_t _count(name, value) except -1:
+    """Check a number of objects that was given."""
+    try:
+        count = _index(value)
+    except TypeError:
+        raise _WrongTypeError(name, type(value).__name__, "an int") from None
+    if not 0 <= count <= _maxsize:
+        raise _LimitOutOfRangeError(name, value, "0 or more")
+    return count
+
+
+cdef object _statistics(const mg_ledger *ledger, Py_ssize_t pooled):
+    cdef Py_ssize_t asked = ledger.reused + ledger.missed
+    return _PoolStatistics(
+        created_count=ledger.created,
+        reused_count=ledger.reused,
+        returned_count=ledger.returned,
+        dropped_count=ledger.dropped,
+        lost_count=ledger.lost,
+        in_use_count=ledger.in_use,
+        pooled_count=pooled,
+        peak_in_use_count=ledger.peak_in_use,
+        hit_ratio=<double> ledger.reused / asked if asked else 0.0,
+    )
+
+
+cdef class FreeList:
+    """Keep objects of any kind after their use, and hand them out again.
+
+    An object is handed out only if nobody but this list refers to it, strongly or
+    weakly; that is looked at when it is handed out. What somebody still holds is
+    passed over, and stays until it is let go.
+
+    Args:
+        factory: Makes a new object, without arguments.
+        reset: Called with each object that is released, to let go of what it has;
+            None where there is nothing.
+        max_size: How many objects are kept [count, >= 0].
+
+    Raises:
+        WrongTypeError: *factory* or *reset* cannot be called, or *max_size* is no int.
+        LimitOutOfRangeError: *max_size* is negative.
+
+    Note:
+        Whose an object is, is told by its identity, since a list cannot carry a mark.
+        That is exact as long as all that is acquired is released. One that was
+        acquired and died is noticed, as `lost_count`, only when the factory makes one
+        at the same address. Until then another of the same type at that address
+        is taken for it, which does no harm: it is kept in the place of the lost one.
+
+    Thread-safety:
+        Any thread, under the GIL: no Python code runs between a check and the change
+        that rests on it. *factory* and *reset* run outside of that.
+    """
+
+    cdef mg_ledger _ledger
+    cdef mg_identities _known
+    cdef list _kept
+    cdef object _factory
+    cdef object _reset
+    cdef Py_ssize_t _max_size
+    cdef object __weakref__
+
+    def __cinit__(self):
+        self._kept = []
+        self._factory = object
+
+    def __init__(self, factory, reset=None, max_size=50):
+        cdef Py_ssize_t most = _count("max_size", max_size)
+        if not callable(factory):
+            raise _WrongTypeError("factory", type(factory).__name__, "a callable")
+        if reset is not None and not callable(reset):
+            raise _WrongTypeError("reset", type(reset).__name__, "a callable, or None")
+        _old_factory, _old_reset = self._factory, self._reset
+        self._factory = factory
+        self._reset = reset
+        self._max_size = most
+        self.clear()
+
+    def __dealloc__(self):
+        mg_identities_clear(&self._known)
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} {len(self.pooled)} kept, {self._ledger.in_use} in use>"
+        )
+
+    @classmethod
+    def __class_getitem__(cls, item):
+        return _GenericAlias(cls, item)
+
+    def __reduce_ex__(self, protocol):
+        raise _CannotCopyError(type(self).__name__, "make a new one from its factory")
+
+    @property
+    def max_size(self) -> int:
+        """How many objects are kept; what is above a lower value is dropped [count]."""
+        return self._max_size
+
+    @max_size.setter
+    def max_size(self, value):
+        self._max_size = _count("max_size", value)
+        self._drop(self._max_size)
+
+    @property
+    def pooled(self) -> tuple:
+        """What is kept now. While the tuple lives, none of it is handed out."""
+        return tuple(self._kept or ())
+
+    def acquire(self):
+        """Give an object that was released before, or a new one."""
+        cdef PyObject *found = mg_take_unshared(<PyObject *> self._kept)
+        if found == NULL:
+            return self._create(MG_LENT)
+        taken = mg_steal(found)
+        mg_identity_mark(&self._known, taken, MG_LENT)
+        self._ledger.reused += 1
+        mg_ledger_lend(&self._ledger)
+        return taken
+
+    cdef object _create(self, uintptr_t mark):
+        made = self._factory()
+        cdef mg_identity *known = mg_identity_find(&self._known, made)
+        if known != NULL:
+            if known.entry & MG_KEPT:
+                raise _NotNewError(type(made).__name__)
+            # The one that was here before died without being released.
+            mg_identity_forget(&self._known, made)
+            self._ledger.lost += 1
+            self._ledger.in_use -= 1
+        if mg_identity_add(&self._known, made, mark) < 0:
+            raise MemoryError("no memory to remember what was handed out")
+        self._ledger.created += 1
+        if mark == MG_LENT:
+            self._ledger.missed += 1
+            mg_ledger_lend(&self._ledger)
+        return made
+
+    def release(self, obj):
+        """Take an object back, once, after its last use.
+
+        What *reset* raises is logged to "memguard.agents"; the object is dropped then.
+
+        Raises:
+            ReturnedTwiceError: It is back already.
+            StrangerError: It is not on loan from here.
+        """
+        cdef mg_identity *known = mg_identity_find(&self._known, obj)
+        if known == NULL or known.type != Py_TYPE(obj):
+            raise _StrangerError(
+                type(obj).__name__, "it was made elsewhere, or returned before and dropped"
+            )
+        if known.entry & MG_KEPT:
+            raise _ReturnedTwiceError(type(obj).__name__)
+        # From here on it is back, whatever reset does.
+        known.entry |= MG_KEPT
+        self._ledger.in_use -= 1
+        self._ledger.returned += 1
+        cdef bint clean = False
+        try:
+            clean = self._clean(obj)
+        finally:
+            if not clean or not mg_keep(<PyObject *> self._kept, self._max_size, obj):
+                mg_identity_forget(&self._known, obj)
+                self._ledger.dropped += 1
+
+    cdef bint _clean(self, obj) except -1:
+        reset = self._reset
+        if reset is None:
+            return True
+        try:
+            reset(obj)
+        except Exception as failure:    # somebody else's code
+            _log(self, [failure])
+            return False
+        return True
+
+    def prefill(self, count):
+        """Make objects until *count* are kept.
+
+        Raises:
+            LimitOutOfRangeError: More than `max_size`.
+        """
+        cdef Py_ssize_t wanted = _count("count", count)
+        _require_room(wanted, self._max_size, "max_size")
+        while len(self.pooled) < wanted:
+            made = self._create(MG_KEPT)
+            if not mg_keep(<PyObject *> self._kept, self._max_size, made):
+                mg_identity_forget(&self._known, made)
+                self._ledger.dropped += 1
+                break
+
+    def trim(self, count=0):
+        """Drop what is kept beyond *count*; gives how many that were."""
+        return self._drop(_count("count", count))
+
+    def clear(self):
+        """Drop all that is kept. What is in use can still be released."""
+        self._drop(0)
+
+    cdef Py_ssize_t _drop(self, Py_ssize_t count) except -1:
+        if self._kept is None or PyList_GET_SIZE(self._kept) <= count:
+            return 0
+        dropped = self._kept[count:]
+        # Making that list can run the collector, and that anything.
+        if PyList_GET_SIZE(self._kept) != count + PyList_GET_SIZE(dropped):
+            return self._drop(count)
+        del self._kept[count:]
+        for obj in dropped:
+            mg_identity_forget(&self._known, obj)
+        self._ledger.dropped += PyList_GET_SIZE(dropped)
+        return PyList_GET_SIZE(dropped)
+
+    def statistics(self):
+        """Count what happened so far."""
+        return _statistics(&self._ledger, len(self.pooled))
+
+
+cdef int _require_room(Py_ssize_t wanted, Py_ssize_t most, name) except -1:
+    if wanted > most:
+        raise _LimitOutOfRangeError("count", wanted, f"at most {name}, which is {most}")
+    return 0
+
+
+cdef tuple _slots_of(context_class):
+    """List the members that ``__slots__`` made in a subclass of AgentContext."""
+    found = []
+    for base in context_class.__mro__:
+        if base is not AgentContext and base is not object:
+            for member in vars(base).values():
+                if type(member) is _MemberDescriptorType:
+                    found.append(member)
+    return tuple(found)
+
+
+cdef int _wipe(AgentContext context, tuple slots) except -1:
+    """Let go of the attributes that a subclass gave to a context."""
+    mg_wipe_dict(context)
+    for slot in slots or ():
+        try:
+            slot.__delete__(context)
+        except AttributeError:
+            pass    # it was not set
+    return 0
+
+
+cdef Py_ssize_t _references_to_itself(AgentContext context) except -1:
+    """Count the references to a context that it has itself, as its own callbacks are."""
+    cdef Py_ssize_t count = 0
+    cdef list held = []
+    for part in context._subtasks, context._data, context._callbacks:
+        if part is not None:
+            held.extend(part)
+    for part in context._metadata, getattr(context, "__dict__", None):
+        if part is not None:
+            held.extend(part.values())
+    while held:
+        thing = held.pop()
+        if thing is context:
+            count += 1
+        # A method that only this list refers to, apart from the variable here.
+        elif type(thing) is _MethodType and Py_REFCNT(<PyObject *> thing) == 2:
+            count += thing.__self__ is context
+    return count
+
+
+# One variable or container of the caller, the stack of the call, which may only
+# borrow from 3.14 on, and what Cython takes of an argument.
+cdef enum:
+    CALLER_REFERENCES = 3
+
+
+cdef class AgentMemoryPool:
+    """Hand out contexts, and keep those that come back for the next task.
+
+    A context is handed out again only if nobody but the pool refers to it, strongly
+    or weakly; that is looked at when it is handed out. So a handle that was kept too
+    long never reaches into the next task: it raises `ContextClosed`. What somebody
+    still holds is passed over, and stays until it is let go.
+
+    Nothing that lies here keeps anything of its user alive, attributes of subclasses
+    among it. The pool does not hold what is in use, and what is in use does not hold
+    the pool: there is no cycle. A context that dies without being returned is counted
+    as lost. After a fork, each process has a pool of its own.
+
+    Args:
+        max_pool_size: How many contexts, and how many lists, are kept [count, >= 0].
+        strict: Whether returning what somebody else still refers to is an error, and
+            not only kept from being handed out.
+        context_class: AgentContext, or a class made from it. Its instances are made
+            with (task_id, parent_context); when one is used again its own ``__init__``
+            is called with the same, then its own ``reset``.
+
+    Raises:
+        WrongTypeError: *context_class* is not made from AgentContext, or
+            *max_pool_size* is no int.
+        LimitOutOfRangeError: *max_pool_size* is negative.
+
+    Thread-safety:
+        Any thread, under the GIL: no Python code runs between a check and the change
+        that rests on it, so nothing is handed out twice, without a lock. The same
+        holds for finalizers and callbacks that use the pool while it is used.
+    """
+
+    cdef mg_ledger *_ledger
+    cdef list _kept
+    cdef FreeList _lists
+    cdef object _context_class
+    cdef tuple _slots
+    # What is taken back at once; NULL if there is always more to be done.
+    cdef PyTypeObject *_simple_type
+    cdef Py_ssize_t _max_size
+    cdef bint _strict
+    cdef bint _is_plain
+    cdef bint _has_init
+    cdef bint _has_reset
+    cdef bint _has_cleanup
+    cdef object __weakref__
+
+    def __cinit__(self):
+        self._ledger = mg_ledger_new()
+        if self._ledger == NULL:
+            raise MemoryError("no memory for the counts of a pool")
+        self._kept = []
+        self._lists = FreeList(list, list.clear, 50)
+        self._max_size = 50
+        self._choose(AgentContext, False)
+
+    def __init__(self, max_pool_size=50, *, strict=False, context_class=AgentContext):
+        cdef Py_ssize_t most = _count("max_pool_size", max_pool_size)
+        if not isinstance(context_class, type) or not issubclass(context_class, AgentContext):
+            raise _WrongTypeError(
+                "context_class", type(context_class).__name__, "a class made from AgentContext"
+            )
+        self._choose(context_class, strict)
+        self._max_size = most
+        self._lists.max_size = most
+        self.clear()
+
+    cdef int _choose(self, context_class, bint strict) except -1:
+        _old_class, _old_slots = self._context_class, self._slots
+        slots = _slots_of(context_class)
+        self._context_class = context_class
+        self._slots = slots
+        self._strict = strict
+        self._is_plain = context_class is AgentContext
+        self._has_init = context_class.__init__ is not AgentContext.__init__
+        self._has_reset = context_class.reset is not AgentContext.reset
+        self._has_cleanup = context_class.cleanup is not AgentContext.cleanup
+        self._simple_type = (
+            <PyTypeObject *> AgentContext if self._is_plain and not strict else NULL
+        )
+        return 0
+
+    def __dealloc__(self):
+        mg_ledger_leave(self._ledger)
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} of {self._context_class.__name__}:"
+            f" {len(self.context_pool)} kept, {self._ledger.in_use} in use>"
+        )
+
+    @classmethod
+    def __class_getitem__(cls, item):
+        return _GenericAlias(cls, item)
+
+    def __reduce_ex__(self, protocol):
+        raise _CannotCopyError(type(self).__name__, "make a new one in each process")
+
+    @property
+    def max_pool_size(self) -> int:
+        """How many contexts, and how many lists, are kept [count].
+
+        What is above a lower value is dropped.
+        """
+        return self._max_size
+
+    @max_pool_size.setter
+    def max_pool_size(self, value):
+        cdef Py_ssize_t most = _count("max_pool_size", value)
+        self._max_size = most
+        self._lists.max_size = most
+        self._drop(most)
+
+    @property
+    def context_pool(self) -> tuple:
+        """The contexts kept now. While the tuple lives, none of them is handed out."""
+        return tuple(self._kept or ())
+
+    @property
+    def data_pool(self) -> tuple:
+        """The lists kept now. While the tuple lives, none of them is handed out."""
+        return self._lists.pooled
+
+    def get_context(self, task_id=None, parent_context=None):
+        """Give a context for a task: one that came back, or a new one.
+
+        Args:
+            task_id: See AgentContext.
+            parent_context: See AgentContext.
+
+        Raises:
+            ContextClosed: The parent is closed, or back in its pool.
+            WrongTypeError: The parent cannot be weakly referenced.
+        """
+        cdef AgentContext context
+        cdef PyObject *found
+        if parent_context is None and self._is_plain:
+            found = mg_take_unshared(<PyObject *> self._kept)
+            if found != NULL:
+                context = <AgentContext> mg_steal(found)
+                context._task_id = task_id
+                context._depth = 0
+                context._state = 0
+                self._ledger.reused += 1
+                mg_ledger_lend(self._ledger)
+                return context
+        return self._get(task_id, parent_context)
+
+    def return_context(self, context):
+        """Take a context back, once, after its last use: clean it up and keep it.
+
+        Failures of foreign code are logged, as by `AgentContext.cleanup`.
+
+        Raises:
+            ReturnedTwiceError: It is back already.
+            StrangerError: It was not handed out by this pool.
+            StillHeldError: The pool is strict, and somebody besides the caller refers
+                to it. From Python 3.14 on one such reference can go unnoticed.
+        """
+        cdef AgentContext simple
+        if Py_TYPE(context) == self._simple_type:
+            simple = <AgentContext> context
+            if (
+                simple._state == 0
+                and simple._ledger == self._ledger
+                and mg_keep(<PyObject *> self._kept, self._max_size, simple)
+            ):
+                _old_task_id = simple._task_id
+                simple._task_id = None
+                simple._state = RETURNED
+                self._ledger.returned += 1
+                self._ledger.in_use -= 1
+                return
+        self._return(context, Py_REFCNT(<PyObject *> context))
+
+    def context(self, task_id=None, parent_context=None):
+        """Give a context for a ``with`` block, at whose end it is returned."""
+        return _Loan(self, task_id, parent_context)
+
+    def get_data(self):
+        """Give an empty list: one that came back, or a new one."""
+        return self._lists.acquire()
+
+    def return_data(self, data):
+        """Take a list back, once, after its last use, and empty it.
+
+        Raises:
+            ReturnedTwiceError: It is back already.
+            StrangerError: It was not handed out by this pool.
+            StillHeldError: See `return_context`.
+        """
+        cdef Py_ssize_t others = Py_REFCNT(<PyObject *> data) - CALLER_REFERENCES
+        if self._strict and others > 0 and mg_identity_find(&self._lists._known, data) != NULL:
+            raise _StillHeldError(type(data).__name__, others)
+        self._lists.release(data)
+
+    def prefill(self, count):
+        """Make contexts until *count* are kept.
+
+        Raises:
+            LimitOutOfRangeError: More than `max_pool_size`.
+        """
+        cdef AgentContext context
+        cdef Py_ssize_t wanted = _count("count", count)
+        _require_room(wanted, self._max_size, "max_pool_size")
+        while len(self.context_pool) < wanted:
+            context = self._create(None, None)
+            self._ledger.created += 1
+            self._ledger.in_use += 1
+            self._ledger.returned -= 1
+            self._take(context)
+
+    def trim(self, count=0):
+        """Drop the contexts and the lists beyond *count*; gives how many that were."""
+        cdef Py_ssize_t most = _count("count", count)
+        return self._drop(most) + self._lists.trim(most)
+
+    def clear(self):
+        """Drop all that is kept. What is in use can still be returned."""
+        self._drop(0)
+        self._lists.clear()
+
+    def statistics(self):
+        """Count what happened to contexts so far."""
+        return _statistics(self._ledger, len(self.context_pool))
+
+    cdef Py_ssize_t _drop(self, Py_ssize_t count) except -1:
+        if self._kept is None or PyList_GET_SIZE(self._kept) <= count:
+            return 0
+        dropped = self._kept[count:]
+        # Making that list can run the collector, and that anything.
+        if PyList_GET_SIZE(self._kept) != count + PyList_GET_SIZE(dropped):
+            return self._drop(count)
+        del self._kept[count:]
+        self._ledger.dropped += PyList_GET_SIZE(dropped)
+        return PyList_GET_SIZE(dropped)
+
+    cdef AgentContext _get(self, task_id, parent_context):
+        cdef AgentContext context
+        cdef PyObject *found
+        cdef int depth = 0
+        parent_ref = None
+        if parent_context is not None:
+            parent_ref = _tie(parent_context, &depth)
+        found = mg_take_unshared(<PyObject *> self._kept)
+        while found != NULL:
+            context = <AgentContext> mg_steal(found)
+            # Who held it may have given it another class.
+            if Py_TYPE(context) == <PyTypeObject *> self._context_class:
+                self._ledger.reused += 1
+                mg_ledger_lend(self._ledger)
+                context._state = 0
+                if self._is_plain:
+                    _begin(context, task_id, parent_ref, depth)
+                else:
+                    self._revive(context, task_id, parent_context, parent_ref, depth)
+                return context
+            self._ledger.dropped += 1
+            found = mg_take_unshared(<PyObject *> self._kept)
+        context = self._create(task_id, parent_context)
+        mg_ledger_create(self._ledger)
+        mg_ledger_lend(self._ledger)
+        return context
+
+    cdef int _revive(
+        self, AgentContext context, task_id, parent_context, parent_ref, int depth
+    ) except -1:
+        """Make an instance of a subclass as new, or let it lie as it did."""
+        try:
+            # Who still held it after its return may have put something there.
+            _wipe(context, self._slots)
+            _begin(context, task_id, parent_ref, depth)
+            if self._has_init:
+                context.__init__(task_id, parent_context)
+            if self._has_reset:
+                context.reset(task_id, parent_context)
+        except BaseException:
+            if not context._state & RETURNED:
+                self._ledger.reused -= 1
+                self._ledger.returned -= 1
+                self._take(context)
+            raise
+        return 0
+
+    cdef AgentContext _create(self, task_id, parent_context):
+        cdef AgentContext context
+        cdef int depth = 0
+        if self._is_plain:
+            parent_ref = None if parent_context is None else _tie(parent_context, &depth)
+            context = AgentContext.__new__(AgentContext)
+            _begin(context, task_id, parent_ref, depth)
+        else:
+            made = self._context_class(task_id, parent_context)
+            if Py_TYPE(made) != <PyTypeObject *> self._context_class:
+                raise _WrongTypeError(
+                    "what context_class makes",
+                    type(made).__name__,
+                    f"a new {self._context_class.__name__}",
+                )
+            context = <AgentContext> made
+            if context._ledger != NULL:
+                raise _NotNewError(type(made).__name__)
+        context._ledger = self._ledger
+        self._ledger.owners += 1
+        return context
+
+    cdef int _return(self, context, Py_ssize_t references) except -1:
+        cdef AgentContext mine
+        cdef list failures
+        name = type(context).__name__
+        if not isinstance(context, AgentContext):
+            raise _StrangerError(name, "it is no AgentContext")
+        mine = <AgentContext> context
+        if mine._ledger != self._ledger:
+            raise _StrangerError(
+                name, "it was made elsewhere" if mine._ledger == NULL else "it is of another pool"
+            )
+        if mine._state & (RETURNED | RETURNING):
+            raise _ReturnedTwiceError(name)
+        if self._strict and references > CALLER_REFERENCES:
+            references -= CALLER_REFERENCES + _references_to_itself(mine)
+            if references > 0:
+                raise _StillHeldError(name, references)
+            if mine._state & (RETURNED | RETURNING):
+                raise _ReturnedTwiceError(name)
+        # From here on to return it again is an error, whatever foreign code does.
+        mine._state |= RETURNING
+        if not self._has_cleanup and (mine._callbacks is None or not mine._callbacks):
+            self._take(mine)
+            return 0
+        failures = _clean_gathering(mine, False, self)
+        if failures:
+            _log(mine, failures)
+        return 0
+
+    cdef int _take(self, AgentContext context) except -1:
+        """Let a context be back, empty it of all that is left, and keep it."""
+        cdef bint is_empty = False
+        context._state = RETURNED
+        self._ledger.returned += 1
+        self._ledger.in_use -= 1
+        _old_task_id = context._task_id
+        context._task_id = None
+        try:
+            _let_go(context)
+            if Py_TYPE(context) == <PyTypeObject *> self._context_class:
+                if not self._is_plain:
+                    _wipe(context, self._slots)
+                is_empty = True
+        finally:
+            if not is_empty or not mg_keep(<PyObject *> self._kept, self._max_size, context):
+                self._ledger.dropped += 1
+        return 0
+
+
+@cython.final
+cdef class _Loan:
+    """A context for the time of a ``with`` block."""
+
+    cdef AgentMemoryPool _pool
+    cdef object _task_id
+    cdef object _parent_context
+    cdef object _context
+
+    def __init__(self, AgentMemoryPool pool not None, task_id, parent_context):
+        self._pool = pool
+        self._task_id = task_id
+        self._parent_context = parent_context
+
+    def __enter__(self):
+        if self._context is not None:
+            raise _EnteredTwiceError(type(self._context).__name__)
+        self._context = self._pool.get_context(self._task_id, self._parent_context)
+        return self._context
+
+    def __exit__(self, *_):
+        context = self._context
+        self._context = None
+        self._pool.return_context(context)

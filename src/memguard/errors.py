@@ -200,3 +200,75 @@ class CannotCopyError(MemguardError, TypeError):
 
     def __str__(self) -> str:
         return f"{self.kind} cannot be copied or pickled; {self.remedy}"
+
+
+class PoolError(MemguardError, ValueError):
+    """Something was done to a pool that would mix up whose an object is.
+
+    Attributes:
+        kind: Name of the type of the object.
+    """
+
+    def __init__(self, kind: str, *more: object) -> None:
+        self.kind = kind
+        super().__init__(kind, *more)
+
+
+class ReturnedTwiceError(PoolError):
+    """An object was returned that is back already."""
+
+    def __str__(self) -> str:
+        return f"this {self.kind} was returned before; return each once, after its last use"
+
+
+class StrangerError(PoolError):
+    """An object was returned that is not on loan from here.
+
+    Attributes:
+        origin: Where it is from, as far as that is known.
+    """
+
+    def __init__(self, kind: str, origin: str) -> None:
+        self.origin = origin
+        super().__init__(kind, origin)
+
+    def __str__(self) -> str:
+        return (
+            f"this {self.kind} is not on loan from here: {self.origin};"
+            " return only what this pool handed out, to the pool that did"
+        )
+
+
+class StillHeldError(PoolError):
+    """An object was returned to a strict pool while somebody else refers to it.
+
+    Attributes:
+        holder_count: References besides the caller's own [count].
+    """
+
+    def __init__(self, kind: str, holder_count: int) -> None:
+        self.holder_count = holder_count
+        super().__init__(kind, holder_count)
+
+    def __str__(self) -> str:
+        return (
+            f"this {self.kind} has {self.holder_count} reference(s) besides the caller's;"
+            " gc.get_referrers() tells whose, drop them before it is returned"
+        )
+
+
+class NotNewError(PoolError):
+    """A factory gave an object that lies in the free list."""
+
+    def __str__(self) -> str:
+        return (
+            f"the factory gave a {self.kind} that lies in the free list;"
+            " let it make a new object each time"
+        )
+
+
+class EnteredTwiceError(PoolError):
+    """A loan was entered that is in use."""
+
+    def __str__(self) -> str:
+        return f"this loan of a {self.kind} is in use; ask pool.context() for another"

@@ -2,6 +2,7 @@
  *
  *   mg_ledger         counts that outlive the pool, shared with its objects
  *   mg_take_unshared  take an object from a list, if nobody else knows it
+ *   mg_keep           put one there, if there is room
  *
  * Nothing here runs Python code, so under the GIL each call is one step.
  */
@@ -39,6 +40,13 @@ mg_ledger_leave(mg_ledger *ledger)
     if (ledger != NULL && --ledger->owners == 0) {
         PyMem_Free(ledger);
     }
+}
+
+static inline void
+mg_ledger_create(mg_ledger *ledger)
+{
+    ledger->created++;
+    ledger->missed++;
 }
 
 static inline void
@@ -88,6 +96,56 @@ mg_take_unshared(PyObject *list)
         }
     }
     return NULL;
+}
+
+/* Put an object on a list of at most *most*, and tell whether there was room. */
+static inline int
+mg_keep(PyObject *list, Py_ssize_t most, PyObject *object)
+{
+    if (!PyList_CheckExact(list)) {
+        return 0;
+    }
+    Py_ssize_t size = PyList_GET_SIZE(list);
+    if (size >= most) {
+        return 0;
+    }
+    if (size < ((PyListObject *)list)->allocated) {
+        ((PyListObject *)list)->ob_item[size] = Py_NewRef(object);
+        Py_SET_SIZE(list, size + 1);
+    }
+    else if (PyList_Append(list, object) < 0) {
+        PyErr_Clear();          /* no memory is no room */
+        return 0;
+    }
+    return 1;
+}
+
+/* The attributes of an instance are let go; who else holds its dict keeps that. */
+static inline int
+mg_wipe_dict(PyObject *object)
+{
+    if (Py_TYPE(object)->tp_dictoffset == 0) {
+        return 0;
+    }
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    if (dict == NULL) {
+        return -1;
+    }
+    int failed = 0;
+    if (Py_REFCNT(dict) > 2) {
+        PyObject *fresh = PyDict_New();
+        failed = fresh == NULL ? -1 : PyObject_GenericSetDict(object, fresh, NULL);
+        Py_XDECREF(fresh);
+    }
+    PyDict_Clear(dict);
+    Py_DECREF(dict);
+    return failed;
+}
+
+static inline PyObject *
+mg_steal(PyObject *object)
+{
+    return object;
 }
 
 #endif
