@@ -341,11 +341,12 @@ def test_a_chain_of_a_class_with_its_own_cleanup_is_none_either():
 
 
 @pytest.mark.parametrize("attribute", ["task_id", "data", "subtasks", "metadata"])
-def test_a_long_chain_dies_without_recursion(attribute):
+@pytest.mark.parametrize("context_class", [AgentContext, Slotted])
+def test_a_long_chain_dies_without_recursion(attribute, context_class):
     """Each context is held only by the one before."""
     context = None
     for _ in range(100_000):
-        holder = AgentContext(context)
+        holder = context_class(context)
         if attribute == "metadata":
             holder.task_id, holder.metadata["next"] = None, context
         elif attribute != "task_id":
@@ -678,6 +679,26 @@ def test_contexts_need_no_collector():
 
     with memguard.scan_created(serve) as report:
         assert (report.cycle_count, report.unreachable_count) == (0, 0)
+
+
+@pytest.mark.parametrize("context_class", [AgentContext, Open, Slotted])
+def test_a_scan_names_what_a_context_holds(context_class):
+    """By its attributes, and makes no list by looking."""
+    for name in "task_id", "subtasks", "data", "callbacks", "metadata":
+        context = context_class("x")
+        if name == "task_id":
+            context.task_id = [context]
+        elif name == "metadata":
+            context.metadata["x"] = context
+        else:
+            getattr(context, name).append(context)
+        before = gc.get_referents(context)
+        with memguard.scan("live", roots=[context]) as report:
+            (shape,) = report.shapes
+            assert f"{context_class.__name__}.{name} -> " in shape.path
+        assert gc.get_referents(context) == before
+        context.task_id = None
+        context.cleanup()
 
 
 def test_a_cycle_that_nobody_opened_is_found_by_the_collector():

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 RUN_BLOCKS = Path(__file__).parent / "scripts" / "run_blocks.py"
 DOCUMENTS = [
     *("README.md", "docs/quickstart.md", "docs/cookbook.md"),
-    *("docs/reading-a-report.md", "docs/memory.md"),
+    *("docs/reading-a-report.md", "docs/memory.md", "docs/agents.md"),
 ]
 
 PYTHON = re.compile(

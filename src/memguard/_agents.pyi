@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from typing_extensions import disjoint_base
 
-from memguard.agents.statistics import PoolStatistics
+from memguard.agents.counts import PoolStatistics
 
 _T = TypeVar("_T")
 _C = TypeVar("_C", bound=AgentContext)

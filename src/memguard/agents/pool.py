@@ -6,6 +6,6 @@ Does not cover: what a context is (``context``).
 """
 
 from memguard._agents import AgentMemoryPool, FreeList
-from memguard.agents.statistics import PoolStatistics
+from memguard.agents.counts import PoolStatistics
 
 __all__ = ["AgentMemoryPool", "FreeList", "PoolStatistics"]

@@ -230,6 +230,19 @@ def _context_entry(source: object, target: object) -> str | None:
     return _variables(source, target)
 
 
+# Missing ones are reported as None.  What a subclass adds is reported before.
+_AGENT_FIELDS = ("task_id", "parent_ref", "subtasks", "data", "callbacks", "metadata")
+
+
+def _agent_field(source: object, target: object) -> str | None:
+    """Name what an agent's context holds, without asking it, which would make lists."""
+    own = _names.referents_of(source)[-len(_AGENT_FIELDS) :]
+    for item, field in zip(own, _AGENT_FIELDS, strict=False):
+        if item is target:
+            return f".{field}"
+    return None
+
+
 def _position(source: object, target: object) -> str:
     cls = short_name(type_name(type(source)))
     for position, item in enumerate(_referents(source)):
@@ -244,6 +257,7 @@ _NAMERS: dict[str, _Namer] = {
     "_asyncio.Future": _future_part,
     "_contextvars.Context": _variables,
     "_contextvars.Token": _token_part,
+    "memguard._agents.AgentContext": _agent_field,
     **dict.fromkeys(CONTEXT_NODES, _context_entry),
     **{name: _ordered(*names) for name, names in _ORDERED.items()},
     **{name: _ordered("<iterated>") for name in _ITERATORS},
