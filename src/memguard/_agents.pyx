@@ -21,7 +21,6 @@ from cpython.weakref cimport PyWeakref_Check, PyWeakref_NewRef
 from libc.limits cimport INT_MAX
 from libc.stdint cimport uintptr_t
 
-from _thread import _local as _ThreadLocal
 from operator import index as _index
 from sys import maxsize as _maxsize
 from types import CoroutineType as _CoroutineType
@@ -63,6 +62,7 @@ cdef extern from "_kernel/reuse.h":
         Py_ssize_t in_use
         Py_ssize_t peak_in_use
 
+    PyObject *mg_current_wave
     mg_ledger *mg_ledger_new()
     void mg_ledger_leave(mg_ledger *ledger)
     void mg_ledger_create(mg_ledger *ledger)
@@ -447,7 +447,7 @@ cdef list _emptied(AgentContext context):
     """Empty in place what a context holds; give its callbacks, or None without any."""
     cdef list taken = None
     held = context._callbacks
-    if held is not None and PyList_GET_SIZE(held):
+    if _has_callbacks(context):
         taken = PyList_GetSlice(held, 0, PyList_GET_SIZE(held))
         PyList_SetSlice(held, 0, PyList_GET_SIZE(held), <object> NULL)
     held = context._subtasks
@@ -472,27 +472,34 @@ cdef class _Wave:
     cdef object interrupt
 
     def __cinit__(self):
-        self.callbacks = []
         self.owners = {}
         self.failures = []
 
 
-# The wave of each thread. Of this and not by thread id: after a fork there are no
-# waves of threads that are no more.
-cdef object _local = _ThreadLocal()
 cdef Py_ssize_t _failure_count = 0
+
+
+cdef void _set_current_wave(PyObject *wave) noexcept:
+    global mg_current_wave
+    mg_current_wave = wave
 
 
 cdef _Wave _join(AgentContext context, list callbacks):
     """Leave callbacks to the wave of this thread; give a new one to run, or None."""
-    cdef _Wave wave = getattr(_local, "wave", None)
+    cdef _Wave wave
     cdef _Wave started = None
-    if wave is None:
+    if mg_current_wave == NULL:
         wave = started = _Wave()
-        _local.wave = wave
+        wave.callbacks = callbacks
+    else:
+        wave = <_Wave> <object> mg_current_wave
+        wave.callbacks.extend(callbacks)
     # It cleans itself up right now, whoever has a callback of it, too.
     wave.owners[<size_t> <PyObject *> context] = context
-    wave.callbacks.extend(callbacks)
+    # Last, when nothing can fail any more: nothing else holds it. What was made before
+    # can have run the collector, and that another cleanup, but to its end.
+    if started is not None:
+        _set_current_wave(<PyObject *> started)
     return started
 
 
@@ -517,10 +524,7 @@ cdef int _run(_Wave wave) except -1:
 
 
 cdef int _clean_owner(_Wave wave, callback) except -1:
-    try:
-        owner = callback.__self__
-    except AttributeError:
-        return 0
+    owner = getattr(callback, "__self__", None)
     # What is built in has its module there, which owns nothing.
     if owner is None or isinstance(owner, _ModuleType):
         return 0
@@ -554,7 +558,7 @@ cdef int _clean(AgentContext context) except -1:
     try:
         _run(wave)
     finally:
-        _local.wave = None
+        _set_current_wave(NULL)
     if wave.failures:
         _log(context, wave.failures)
     if wave.interrupt is not None:
@@ -590,7 +594,7 @@ cdef list _clean_gathering(
                 _run(wave)
         finally:
             if wave is not None:
-                _local.wave = None
+                _set_current_wave(NULL)
     if wave is not None and wave.interrupt is not None:
         if failures:
             _log(context, failures)
@@ -601,8 +605,17 @@ cdef list _clean_gathering(
 cdef list _close(AgentContext context):
     if context._state & (CLOSED | RETURNED | CLOSING | RETURNING):
         return []
+    if Py_TYPE(context) == <PyTypeObject *> AgentContext and not _has_callbacks(context):
+        # Nobody is to be asked, and nobody can be added from here on.
+        context._state = CLOSED
+        _let_go(context)
+        return []
     context._state |= CLOSING
     return _clean_gathering(context, True)
+
+
+cdef bint _has_callbacks(AgentContext context) noexcept:
+    return context._callbacks is not None and PyList_GET_SIZE(context._callbacks) != 0
 
 
 cdef int _shut(AgentContext context) except -1:
@@ -1270,9 +1283,7 @@ cdef class AgentMemoryPool:
                 raise _ReturnedTwiceError(name)
         # From here on to return it again is an error, whatever foreign code does.
         mine._state |= RETURNING
-        if not self._has_cleanup and (
-            mine._callbacks is None or PyList_GET_SIZE(mine._callbacks) == 0
-        ):
+        if not self._has_cleanup and not _has_callbacks(mine):
             self._take(mine)
             return 0
         failures = _clean_gathering(mine, False, self)

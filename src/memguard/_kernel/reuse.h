@@ -1,5 +1,6 @@
-/* What a pool asks of the objects that lie in it, and what it counts.
+/* What contexts and pools keep in C: what is counted, and what runs.
  *
+ *   mg_current_wave   the cleanup of this thread
  *   mg_ledger         counts that outlive the pool, shared with its objects
  *   mg_take_unshared  take an object from a list, if nobody else knows it
  *   mg_keep           put one there, if there is room
@@ -11,6 +12,16 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+
+#ifdef _MSC_VER
+#define MG_OF_THIS_THREAD __declspec(thread)
+#else
+#define MG_OF_THIS_THREAD __thread
+#endif
+
+/* The cleanup that runs on this thread; held by the call that runs it.  After a fork
+   there is none of a thread that is no more. */
+static MG_OF_THIS_THREAD PyObject *mg_current_wave;
 
 typedef struct {
     Py_ssize_t owners;          /* the pool, and each object made for it */
