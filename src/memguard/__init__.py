@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memguard.agents.context import AgentContext
     from memguard.agents.pool import AgentMemoryPool, FreeList, PoolStatistics
+    from memguard.agents.registry import (
+        RegistryStatistics,
+        WeakAgentRegistry,
+        get_active_agent_count,
+    )
     from memguard.errors import (
+        AgentIdTakenError,
         CannotCopyError,
         ContextClosed,
         EnteredTwiceError,
@@ -52,6 +58,7 @@ __all__ = [
     "DEFAULT_CUTS",
     "Advice",
     "AgentContext",
+    "AgentIdTakenError",
     "AgentMemoryPool",
     "CannotCopyError",
     "ContextClosed",
@@ -66,6 +73,7 @@ __all__ = [
     "NotNewError",
     "PoolError",
     "PoolStatistics",
+    "RegistryStatistics",
     "ReportReleasedError",
     "ReturnedTwiceError",
     "ScanReport",
@@ -76,9 +84,11 @@ __all__ = [
     "UnreadableBaselineError",
     "UnreadableReportError",
     "UnsupportedPythonError",
+    "WeakAgentRegistry",
     "WrongTypeError",
     "__version__",
     "detect_circular_references",
+    "get_active_agent_count",
     "scan",
     "scan_created",
 ]
@@ -93,9 +103,12 @@ _HOMES = {
     "Edge": "heap.loops",
     "FreeList": "agents.pool",
     "PoolStatistics": "agents.pool",
+    "RegistryStatistics": "agents.registry",
     "ScanReport": "heap.report",
     "Shape": "heap.shapes",
+    "WeakAgentRegistry": "agents.registry",
     "detect_circular_references": "heap.scan",
+    "get_active_agent_count": "agents.registry",
     "scan": "heap.scan",
     "scan_created": "heap.scan",
 }

@@ -272,3 +272,21 @@ class EnteredTwiceError(PoolError):
 
     def __str__(self) -> str:
         return f"this loan of a {self.kind} is in use; ask pool.context() for another"
+
+
+class AgentIdTakenError(MemguardError, ValueError):
+    """An agent was to be registered by an id that a living one has.
+
+    Attributes:
+        agent_id: The id.
+    """
+
+    def __init__(self, agent_id: object) -> None:
+        self.agent_id = agent_id
+        super().__init__(agent_id)
+
+    def __str__(self) -> str:
+        return (
+            f"the id {self.agent_id!r} belongs to an agent that is alive; unregister or finish"
+            " that one first, choose another id, or register with replace=True"
+        )

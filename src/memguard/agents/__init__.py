@@ -1,1 +1,1 @@
-"""Things with a life: contexts, and pools that hand them out again."""
+"""Things with a life: contexts, their pool, the registry, the lifecycle."""
