@@ -15,7 +15,9 @@ import zipfile
 from pathlib import Path
 
 SOURCES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".css", ".js"}
-GENERATED = {f"src/memguard/{name}.c" for name in ("_agents", "_core", "_names", "_registry")}
+GENERATED = {
+    f"src/memguard/{name}.c" for name in ("_agents", "_core", "_lives", "_names", "_registry")
+}
 # What an earlier build left would be taken into the sdist, listed or not.
 LEFT_BEHIND = (".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "*.so", "*.pyd")
 NOT_IN_WHEEL = (".pyx", ".pxd", ".c", ".h", ".cpp")

@@ -652,6 +652,10 @@ def clean(AgentContext context not None):
 
     Within another cleanup on the same thread, what owners raise goes to that one.
     """
+    if _has_own_cleanup_only(context):
+        if not context._state & RETURNED:
+            _emptied(context)
+        return []
     return _counted(_clean_gathering(context))
 
 

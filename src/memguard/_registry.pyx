@@ -31,9 +31,6 @@ cdef extern from "Python.h":
     void PyTuple_SET_ITEM(PyObject *tuple_, Py_ssize_t index, PyObject *item)
     void PyObject_GC_UnTrack(void *object)
 
-    ctypedef class _weakref.ReferenceType [object PyWeakReference, check_size ignore]:
-        pass
-
 
 cdef extern from "_kernel/referent.h":
     void mg_keep_freed(PyTypeObject *type)
@@ -74,8 +71,7 @@ cdef void _tell(on_death, agent_id, metadata) noexcept:
 cdef class _Collector:
     """What the weak references of one table call when their agent died."""
 
-    # Not owned: the table owns this, and sets NULL before it goes.
-    cdef PyObject *_table
+    # _table is not owned: the table owns this, and sets NULL before it goes.
 
     def take(self, reference):
         """Take a dead agent out; anything else is left alone."""
@@ -94,10 +90,7 @@ cdef class _Collector:
 cdef class _Entry(ReferenceType):
     """A weak reference to one agent, its id, and what is known of it."""
 
-    cdef object _agent_id
-    cdef object _metadata
-    # None while it does not count: before it is in a table, and after.
-    cdef _Collector _collector
+    # _collector is None while it does not count: before it is in a table, and after.
 
     cdef bint is_alive(self) noexcept:
         return mg_is_alive(<PyObject *> self)
@@ -127,18 +120,9 @@ cdef class AgentTable:
     the table until somebody, whoever is first, takes it out of the count.
     """
 
-    cdef object __weakref__
-    cdef dict _entries
-    cdef public object on_death
-    # Owned, and not cleared by the collector: entries may outlive a table that
-    # it takes apart, and must find out that it is gone.
-    cdef PyObject *_collector
-    cdef PyObject *_arguments
-    cdef Py_ssize_t _active_count
-    cdef Py_ssize_t _peak_active_count
-    cdef long long _registered_count
-    cdef long long _died_count
-    cdef long long _unregistered_count
+    # _collector and _arguments, the arguments of new entries, are owned, and not
+    # cleared by the collector: entries may outlive a table that it takes apart, and
+    # must find out that it is gone.
 
     def __cinit__(self, *args, **kwargs):
         cdef _Collector collector = _Collector.__new__(_Collector)
@@ -179,44 +163,7 @@ cdef class AgentTable:
                 metadata is the agent itself.
             TypeError: The id cannot be hashed.
         """
-        global _active_count
-        cdef _Entry entry, other
-        cdef int _attempt
-        if not mg_supports_weakrefs(<PyObject *> agent_instance):
-            raise _WrongTypeError(
-                "agent_instance",
-                type(agent_instance).__qualname__,
-                "an object that can be referred to weakly; a class with __slots__"
-                " needs '__weakref__' among them",
-            )
-        if agent_id is agent_instance or metadata is agent_instance:
-            raise _WrongTypeError(
-                "agent_id" if agent_id is agent_instance else "metadata",
-                type(agent_instance).__qualname__,
-                "something else than the agent itself, which would live as long as this",
-            )
-        entry = mg_refer(
-            <PyTypeObject *> _Entry, self._arguments, <PyObject *> agent_instance
-        )
-        entry._agent_id = agent_id
-        entry._metadata = metadata
-        for _attempt in range(MOST_ATTEMPTS):
-            other = <_Entry> PyDict_SetDefault(self._entries, agent_id, entry)
-            if other is entry:
-                entry._collector = <_Collector> self._collector
-                self._registered_count += 1
-                self._active_count += 1
-                _active_count += 1
-                if self._active_count > self._peak_active_count:
-                    self._peak_active_count = self._active_count
-                return
-            if not other.is_alive():
-                self.lose(other)
-            elif replace:
-                self.take_out(other)
-            else:
-                break
-        raise _AgentIdTakenError(agent_id)
+        self.add(agent_id, agent_instance, metadata, replace)
 
     def unregister(self, agent_id):
         """Forget an agent.
@@ -225,7 +172,7 @@ cdef class AgentTable:
             Whether a living agent had this id.
         """
         cdef _Entry entry = self.find(agent_id)
-        return entry is not None and self.end(entry)
+        return entry is not None and self.end_entry(entry)
 
     def unregister_entry(self, agent_id, metadata):
         """Forget an agent if it was registered with just this object as metadata.
@@ -233,8 +180,7 @@ cdef class AgentTable:
         Returns:
             Whether it was, and nobody else was told so.
         """
-        cdef _Entry entry = self.find(agent_id)
-        return entry is not None and entry._metadata is metadata and self.end(entry)
+        return self.forget(agent_id, metadata)
 
     def get(self, agent_id, default=None):
         """Give the living agent that has an id, or *default*."""
@@ -280,12 +226,58 @@ cdef class AgentTable:
     def __iter__(self):
         return iter(self.ids())
 
+    cdef int add(self, agent_id, agent, metadata, bint replace) except -1:
+        """Do as `register`."""
+        global _active_count
+        cdef _Entry entry, other
+        cdef int _attempt
+        if not mg_supports_weakrefs(<PyObject *> agent):
+            raise _WrongTypeError(
+                "agent_instance",
+                type(agent).__qualname__,
+                "an object that can be referred to weakly; a class with __slots__"
+                " needs '__weakref__' among them",
+            )
+        if agent_id is agent or metadata is agent:
+            raise _WrongTypeError(
+                "agent_id" if agent_id is agent else "metadata",
+                type(agent).__qualname__,
+                "something else than the agent itself, which would live as long as this",
+            )
+        entry = mg_refer(
+            <PyTypeObject *> _Entry, self._arguments, <PyObject *> agent
+        )
+        entry._agent_id = agent_id
+        entry._metadata = metadata
+        for _attempt in range(MOST_ATTEMPTS):
+            other = <_Entry> PyDict_SetDefault(self._entries, agent_id, entry)
+            if other is entry:
+                entry._collector = <_Collector> self._collector
+                self._registered_count += 1
+                self._active_count += 1
+                _active_count += 1
+                if self._active_count > self._peak_active_count:
+                    self._peak_active_count = self._active_count
+                return 0
+            if not other.is_alive():
+                self.lose(other)
+            elif replace:
+                self.take_out(other)
+            else:
+                break
+        raise _AgentIdTakenError(agent_id)
+
     cdef _Entry find(self, agent_id):
         """Give the entry of an id while it counts, or None."""
         cdef PyObject *found = PyDict_GetItemWithError(self._entries, agent_id)
         if found == NULL or (<_Entry> found)._collector is None:
             return None
         return <_Entry> found
+
+    cdef bint forget(self, agent_id, metadata) except -1:
+        """Do as `unregister_entry`."""
+        cdef _Entry entry = self.find(agent_id)
+        return entry is not None and entry._metadata is metadata and self.end_entry(entry)
 
     cdef bint stop_counting(self, _Entry entry) noexcept:
         """Whether this is the call that ends an entry; one of them is."""
@@ -298,7 +290,7 @@ cdef class AgentTable:
         _active_count -= 1
         return True
 
-    cdef bint end(self, _Entry entry) except -1:
+    cdef bint end_entry(self, _Entry entry) except -1:
         """Take one out, whether it lives or nobody was told yet that it died."""
         if entry.is_alive():
             return self.take_out(entry)

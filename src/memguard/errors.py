@@ -287,6 +287,48 @@ class AgentIdTakenError(MemguardError, ValueError):
 
     def __str__(self) -> str:
         return (
-            f"the id {self.agent_id!r} belongs to an agent that is alive; unregister or finish"
-            " that one first, choose another id, or register with replace=True"
+            f"the id {self.agent_id!r} belongs to an agent that is alive; finish or unregister"
+            " that one first, or choose another id (a registry also takes replace=True)"
+        )
+
+
+class UnknownAgentError(MemguardError, LookupError):
+    """No active agent has an id that was given.
+
+    Attributes:
+        agent_id: The id.
+    """
+
+    def __init__(self, agent_id: object) -> None:
+        self.agent_id = agent_id
+        super().__init__(agent_id)
+
+    def __str__(self) -> str:
+        return (
+            f"no active agent of this manager has the id {self.agent_id!r};"
+            " begin it first, or leave parent out"
+        )
+
+
+class LifecycleClosedError(MemguardError, RuntimeError):
+    """An agent was to begin under a manager that is closed."""
+
+    def __str__(self) -> str:
+        return "the manager is closed and begins no more agents; make a new one"
+
+
+class AsyncHooksPendingError(MemguardError, RuntimeError):
+    """A manager was closed where its async hooks cannot be awaited.
+
+    Attributes:
+        pending_count: How many calls are still to be made.
+    """
+
+    def __init__(self, pending_count: int) -> None:
+        self.pending_count = pending_count
+        super().__init__(pending_count)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pending_count} calls of async hooks wait to be made; use await manager.aclose()"
         )

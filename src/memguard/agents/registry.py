@@ -73,7 +73,7 @@ class WeakAgentRegistry(_registry.AgentTable):
     @property
     def agents(self) -> Mapping[Any, Any]:
         """The living agents by id: a read-only view of what there is now."""
-        return _View(self, self.get)
+        return agents_of(self)
 
     @property
     def metadata(self) -> Mapping[Any, Any]:
@@ -85,12 +85,17 @@ class WeakAgentRegistry(_registry.AgentTable):
         return RegistryStatistics(*self.counts())
 
 
+def agents_of(table: _registry.AgentTable) -> Mapping[Any, Any]:
+    """Give a read-only view of a table's living agents by id."""
+    return _View(table, table.get)
+
+
 class _View(Mapping[Any, Any]):
     """What a registry has for each living agent, never more, never less."""
 
     __slots__ = ("_find", "_registry")
 
-    def __init__(self, registry: WeakAgentRegistry, find: Callable[..., Any]) -> None:
+    def __init__(self, registry: _registry.AgentTable, find: Callable[..., Any]) -> None:
         self._registry = registry
         self._find = find
 
