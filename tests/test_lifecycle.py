@@ -722,7 +722,7 @@ def test_nothing_needs_the_collector(manager):
     manager.on_cleanup(lambda agent_id: None)
     gc.collect()
     # The collector empties the interpreter's lists of freed objects; they fill again.
-    for _ in range(10):
+    for _ in range(100):
         use_everything(manager)
     tracked, blocks = len(gc.get_objects()), sys.getallocatedblocks()
     for _ in range(50):
