@@ -24,7 +24,7 @@ import psutil
 import memguard
 
 
-class AgentFailed(Exception):
+class AgentFailedError(Exception):
     """What a failing agent raises."""
 
 
@@ -107,7 +107,7 @@ class Runner:
                 self.outcome.wrong_current += memguard.current_agent() is not context
                 await self._meet(fate)
             self.outcome.done += 1
-        except AgentFailed:
+        except AgentFailedError:
             self.outcome.failed += 1
         except asyncio.CancelledError:
             self.outcome.cancelled += 1
@@ -120,7 +120,7 @@ class Runner:
 
     async def _meet(self, fate: float) -> None:
         if fate < self.load.failing_ratio:
-            raise AgentFailed
+            raise AgentFailedError
         if fate < self.load.failing_ratio + self.load.cancelled_ratio:
             asyncio.current_task().cancel()
         await asyncio.sleep(0)
