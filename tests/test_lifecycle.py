@@ -462,6 +462,20 @@ def test_what_ends_the_program_passes_when_all_had_their_turn(manager, ended):
     assert counts_of(manager) == (3, 0, 3, 0)
 
 
+def test_a_cleanup_must_not_be_a_coroutine_function(manager):
+    """It is counted as a failure that says what to do."""
+
+    class Wrong:
+        async def cleanup(self):
+            """Nobody awaits this."""
+
+    agent = Wrong()
+    manager.register_agent("a", agent)
+    with pytest.raises(ExceptionGroup) as caught:
+        manager.finish("a")
+    assert "async hook" in str(caught.value.exceptions[0])
+
+
 def test_a_hook_must_be_callable_and_not_make_coroutines(manager):
     """The first is refused, the second counted as a failure."""
     with pytest.raises(memguard.WrongTypeError, match="hook"):
@@ -725,11 +739,11 @@ def test_nothing_needs_the_collector(manager):
     for _ in range(100):
         use_everything(manager)
     tracked, blocks = len(gc.get_objects()), sys.getallocatedblocks()
-    for _ in range(50):
+    for _ in range(200):
         use_everything(manager)
     assert len(gc.get_objects()) - tracked <= 2
-    # A block that is left in each run would be 50.
-    assert sys.getallocatedblocks() - blocks < 25
+    # A block that is left in each run would be 200; those lists still grow by some.
+    assert sys.getallocatedblocks() - blocks < 100
     assert dict(memguard.scan("garbage").unreachable_types) == {}
 
 

@@ -22,6 +22,8 @@ from cpython.weakref cimport PyWeakref_NewRef
 
 from memguard._registry cimport AgentTable
 
+from types import CoroutineType as _CoroutineType
+
 from memguard._agents import (
     AgentContext as _AgentContext,
     clean as _clean,
@@ -30,6 +32,7 @@ from memguard._agents import (
 from memguard.errors import (
     LifecycleClosedError as _LifecycleClosedError,
     UnknownAgentError as _UnknownAgentError,
+    WrongTypeError as _WrongTypeError,
 )
 
 
@@ -199,13 +202,34 @@ cdef class LifeTable(AgentTable):
         context = self.claim_life(life)
         if context is None:
             return False
-        if self.is_watched or life._children or not isinstance(context, _AgentContext):
+        if self.is_watched or life._children:
             self.end_claimed(life, context, failures)
             return True
-        found = _close_gathering(context) if life.closes else _clean(context)
+        if isinstance(context, _AgentContext):
+            found = _close_gathering(context) if life.closes else _clean(context)
+        else:
+            found = clean_up_plain(context)
         if found:
             self.noted(life, found, failures)
         return True
+
+
+def clean_up_plain(context):
+    """Call the ``cleanup()`` of any object, if it has one; gives what it raised in a list."""
+    try:
+        cleanup = getattr(context, "cleanup", None)
+        if callable(cleanup):
+            result = cleanup()
+            if isinstance(result, _CoroutineType):
+                result.close()
+                raise _WrongTypeError(
+                    f"cleanup of {type(context).__name__}",
+                    "coroutine function",
+                    "a plain one; what is async belongs into an async hook",
+                )
+    except Exception as failure:    # somebody else's code
+        return [failure]
+    return []
 
 
 @cython.final

@@ -25,7 +25,7 @@ CLASSES = {
     _lives.Mourner: set(),
     _lives.Block: set(),
 }
-FUNCTIONS = {"current_agent", "current_life", "enter", "leave"}
+FUNCTIONS = {"clean_up_plain", "current_agent", "current_life", "enter", "leave"}
 
 
 def check_that_all_are_called():

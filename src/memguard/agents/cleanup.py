@@ -7,7 +7,8 @@ Does not cover: in which order agents end (``lives``), hooks (``hooks``).
 from typing import Any
 
 from memguard._agents import AgentContext, clean, close_gathering
-from memguard.agents.attempt import Failures, add_all, attempt
+from memguard._lives import clean_up_plain
+from memguard.agents.attempt import Failures, add_all
 
 
 def clean_up(agent_id: Any, context: Any, failures: Failures, *, closes: bool) -> None:
@@ -22,9 +23,4 @@ def clean_up(agent_id: Any, context: Any, failures: Failures, *, closes: bool) -
     if isinstance(context, AgentContext):
         add_all(failures, agent_id, (close_gathering if closes else clean)(context))
     else:
-        attempt(failures, agent_id, _call_cleanup, context)
-
-
-def _call_cleanup(context: Any) -> object:
-    cleanup = getattr(context, "cleanup", None)
-    return cleanup() if callable(cleanup) else None
+        add_all(failures, agent_id, clean_up_plain(context))
