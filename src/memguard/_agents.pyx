@@ -605,9 +605,10 @@ cdef list _clean_gathering(
 cdef list _close(AgentContext context):
     if context._state & (CLOSED | RETURNED | CLOSING | RETURNING):
         return []
-    if Py_TYPE(context) == <PyTypeObject *> AgentContext and not _has_callbacks(context):
-        # Nobody is to be asked, and nobody can be added from here on.
+    if _asks_nobody(context):
+        # And nobody can be added from here on.
         context._state = CLOSED
+        _emptied(context)
         _let_go(context)
         return []
     context._state |= CLOSING
@@ -616,6 +617,11 @@ cdef list _close(AgentContext context):
 
 cdef bint _has_callbacks(AgentContext context) noexcept:
     return context._callbacks is not None and PyList_GET_SIZE(context._callbacks) != 0
+
+
+cdef bint _asks_nobody(AgentContext context) noexcept:
+    """Whether cleaning it up means to empty it, and nothing of others is called."""
+    return Py_TYPE(context) == <PyTypeObject *> AgentContext and not _has_callbacks(context)
 
 
 cdef int _shut(AgentContext context) except -1:
@@ -652,7 +658,7 @@ def clean(AgentContext context not None):
 
     Within another cleanup on the same thread, what owners raise goes to that one.
     """
-    if _has_own_cleanup_only(context):
+    if _asks_nobody(context):
         if not context._state & RETURNED:
             _emptied(context)
         return []
