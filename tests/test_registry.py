@@ -15,7 +15,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import memguard
 from memguard import WeakAgentRegistry, get_active_agent_count
-from memguard._registry import AgentTable
 
 pytestmark = pytest.mark.native
 
@@ -474,7 +473,7 @@ def test_what_agents_call_when_they_die_cannot_be_misused():
 def test_on_death_is_told_of_agents_that_died_and_of_no_others():
     """After the agent was taken out, once, with what was known of it."""
     told, agents = [], [Agent() for _ in range(3)]
-    table = AgentTable()
+    table = WeakAgentRegistry()
     table.on_death = lambda *arguments: told.append((*arguments, len(table)))
     for number, agent in enumerate(agents):
         table.register(number, agent, str(number))
@@ -486,7 +485,7 @@ def test_on_death_is_told_of_agents_that_died_and_of_no_others():
 
 def test_what_on_death_raises_is_told_and_goes_no_further(monkeypatch):
     """Neither to the one who dropped the agent, nor to the one who takes its place."""
-    unraisable, table, agent = [], AgentTable(), Agent()
+    unraisable, table, agent = [], WeakAgentRegistry(), Agent()
     monkeypatch.setattr(sys, "unraisablehook", lambda told: unraisable.append(told.exc_type))
     table.on_death = lambda agent_id, metadata: 1 / 0
     table.register("a", agent)

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from typing_extensions import disjoint_base
 
-from memguard._registry import AgentTable
+from memguard._registry import WeakAgentRegistry
 
 @final
 class Life:
@@ -25,7 +25,7 @@ class Life:
     def part(self) -> None: ...
 
 @disjoint_base
-class LifeTable(AgentTable):
+class LifeTable(WeakAgentRegistry):
     is_closed: bool
     is_watched: bool
     def begin(

@@ -20,7 +20,7 @@ from cpython.contextvars cimport (
 )
 from cpython.weakref cimport PyWeakref_NewRef
 
-from memguard._registry cimport AgentTable
+from memguard._registry cimport WeakAgentRegistry
 
 from types import CoroutineType as _CoroutineType
 
@@ -107,7 +107,7 @@ cdef class Life:
         return 0
 
 
-cdef class LifeTable(AgentTable):
+cdef class LifeTable(WeakAgentRegistry):
     """The lives of one manager; each is the metadata of its agent.
 
     Whoever takes a life out of the table ends it, and nobody else does: that is why
@@ -128,7 +128,7 @@ cdef class LifeTable(AgentTable):
         self._home = object()
 
     def begin(self, agent_id, context, Life parent, bint closes, opened_at):
-        """Begin a life; raises what `AgentTable.register` does.
+        """Begin a life; raises what `WeakAgentRegistry.register` does.
 
         Raises:
             LifecycleClosedError: The table is closed.

@@ -21,13 +21,15 @@ cdef class _Entry(ReferenceType):
     cdef object agent(self)
 
 
-cdef class AgentTable:
+cdef class WeakAgentRegistry:
     cdef object __weakref__
     cdef dict _entries
     cdef public object on_death
     cdef PyObject *_collector
     cdef PyObject *_arguments
     cdef Py_ssize_t _active_count
+    cdef object _shown
+    cdef Py_ssize_t _shown_count
     cdef Py_ssize_t _peak_active_count
     cdef long long _registered_count
     cdef long long _died_count

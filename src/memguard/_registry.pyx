@@ -4,8 +4,8 @@
 Covers: a table from ids to weak references, what is known of each agent, the
 counts, for one table and for the process.
 
-Does not cover: views and statistics as values (``memguard.agents.registry``),
-cleaning up (``memguard.agents.lifecycle``).
+Does not cover: what views and statistics are made of
+(``memguard.agents.registry``), cleaning up (``memguard.agents.lifecycle``).
 
 One object stands for each agent: a weak reference that also holds id and
 metadata. It knows the table only through the callback that all of them share,
@@ -47,6 +47,20 @@ cdef enum:
 
 
 cdef Py_ssize_t _active_count = 0
+cdef object _view = None
+cdef object _statistics = None
+
+
+def show_with(view, statistics):
+    """Let registries make their views and statistics of this.
+
+    Args:
+        view: Made from a registry and the method that finds by id.
+        statistics: Made from the numbers of `WeakAgentRegistry.counts`.
+    """
+    global _view, _statistics
+    _view = view
+    _statistics = statistics
 
 
 @cython.binding(True)
@@ -76,11 +90,11 @@ cdef class _Collector:
     def take(self, reference):
         """Take a dead agent out; anything else is left alone."""
         cdef _Entry entry
-        cdef AgentTable table
+        cdef WeakAgentRegistry table
         # With no references left, its fields are about to be dropped anyway.
         if self._table == NULL or Py_REFCNT(self._table) == 0 or type(reference) is not _Entry:
             return
-        table = <AgentTable> self._table
+        table = <WeakAgentRegistry> self._table
         entry = <_Entry> reference
         if entry._collector is self and not entry.is_alive():
             table.lose(entry)
@@ -108,21 +122,47 @@ cdef class _Entry(ReferenceType):
 mg_keep_freed(<PyTypeObject *> _Entry)
 
 
-cdef class AgentTable:
-    """Ids of living agents.
+cdef class WeakAgentRegistry:
+    """Find agents by id without keeping one alive.
 
-    The base of `memguard.WeakAgentRegistry`; see there. `on_death`, if set, is
-    called with id and metadata of each agent that died without `unregister`,
-    after it was taken out. What it raises goes to ``sys.unraisablehook``.
+    An agent that dies is gone from here in the same moment, and what was known
+    of it, too. Iterating goes over the ids of the agents that are alive when it
+    begins; agents may come and go meanwhile. `on_death`, if set, is called with
+    id and metadata of each agent that died without `unregister`, after it was
+    taken out. What it raises goes to ``sys.unraisablehook``.
 
-    Thread-safety: any thread, under the GIL. Ids may run any code when they are
-    hashed and compared: an entry counts from the instruction after it came into
-    the table until somebody, whoever is first, takes it out of the count.
+    Example:
+        >>> registry = WeakAgentRegistry()
+        >>> registry.register("planner", agent, {"model": "large"})
+        >>> registry.get("planner") is agent
+        True
+        >>> del agent
+        >>> registry.get_active_count()
+        0
+
+    Cost:
+        `register` and the death of the agent together are a fifth of what a
+        ``WeakValueDictionary`` and a dict for the metadata take;
+        `get_active_count` is one read, whatever the size.
+
+    Thread-safety:
+        Any thread, and code that runs when agents die or ids are compared; no
+        call waits for another. After a fork each process has its own.
     """
 
+    # Ids may run any code when they are hashed and compared: an entry counts from
+    # the instruction after it came into the table until somebody, whoever is
+    # first, takes it out of the count.
+    #
+    # This very class is what users see: methods of native code are called faster
+    # on its instances than on those of a subclass in Python.
+    #
     # _collector and _arguments, the arguments of new entries, are owned, and not
     # cleared by the collector: entries may outlive a table that it takes apart, and
     # must find out that it is gone.
+    #
+    # _shown and _shown_count are the last answer of `get_active_count`, as an object
+    # and as a number.
 
     def __cinit__(self, *args, **kwargs):
         cdef _Collector collector = _Collector.__new__(_Collector)
@@ -195,7 +235,25 @@ cdef class AgentTable:
 
     def get_active_count(self):
         """Count the living agents, whatever their number, in one step."""
-        return self._active_count
+        # To make an int takes as long as all the rest of the call.
+        if self._shown_count != self._active_count or self._shown is None:
+            self._shown = self._active_count
+            self._shown_count = self._active_count
+        return self._shown
+
+    @property
+    def agents(self):
+        """The living agents by id: a read-only view of what there is now."""
+        return _view(self, self.get)
+
+    @property
+    def metadata(self):
+        """What is known of the living agents, by id: a read-only view."""
+        return _view(self, self.get_metadata)
+
+    def statistics(self):
+        """Count what became of the agents so far."""
+        return _statistics(*self.counts())
 
     def counts(self):
         """Give how many were registered, are alive, died, were unregistered; the peak."""
@@ -215,6 +273,9 @@ cdef class AgentTable:
             if entry.is_alive():
                 found.append(entry._agent_id)
         return found
+
+    def __repr__(self):
+        return f"<{type(self).__name__}: {len(self)} active>"
 
     def __contains__(self, agent_id):
         cdef _Entry entry = self.find(agent_id)

@@ -6,6 +6,7 @@ import weakref
 from growth import print_growth
 
 from memguard import _registry
+from memguard.agents.registry import WeakAgentRegistry
 from memguard.errors import AgentIdTakenError
 
 
@@ -24,6 +25,7 @@ METHODS = {
     "get_active_count": (),
     "counts": (),
     "ids": (),
+    "statistics": (),
 }
 
 
@@ -33,15 +35,16 @@ def check_that_all_are_called():
         for name, value in vars(_registry).items()
         if callable(value) and not isinstance(value, type) and not name.startswith("__")
     }
-    assert found == FUNCTIONS.keys(), found ^ FUNCTIONS.keys()
-    attributes = {name for name in vars(_registry.AgentTable) if not name.startswith("__")}
-    assert attributes - {"register", "on_death"} == METHODS.keys(), attributes
+    assert found - {"show_with"} == FUNCTIONS.keys(), found ^ FUNCTIONS.keys()
+    attributes = {name for name in vars(WeakAgentRegistry) if not name.startswith("__")}
+    properties = {"agents", "metadata", "on_death"}
+    assert attributes - {"register"} - properties == METHODS.keys(), attributes
 
 
 def call():
     for function in FUNCTIONS.values():
         function()
-    table, agents = _registry.AgentTable(), [Agent() for _ in range(4)]
+    table, agents = WeakAgentRegistry(), [Agent() for _ in range(4)]
     table.on_death = lambda agent_id, metadata: None
     for number, agent in enumerate(agents):
         table.register(number, agent, [number])
@@ -51,6 +54,7 @@ def call():
             table.register(*arguments)
     for name, arguments in METHODS.items():
         getattr(table, name)(*arguments)
+    dict(table.agents), dict(table.metadata)
     entry = weakref.getweakrefs(agent)[0]
     type(entry)(agent, entry.__callback__)
     del agent, agents[1:]

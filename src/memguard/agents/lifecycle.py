@@ -16,7 +16,6 @@ from memguard.agents.attempt import Failures, raise_gathered
 from memguard.agents.handle import CleanupHandle
 from memguard.agents.hooks import AsyncHook, Hook
 from memguard.agents.lives import Lives
-from memguard.agents.registry import agents_of
 from memguard.agents.tally import CycleTally, LifecycleStatistics
 from memguard.errors import AsyncHooksPendingError, LimitOutOfRangeError, UnknownOptionError
 
@@ -93,7 +92,7 @@ class AgentLifecycleManager:
     @property
     def active_agents(self) -> Mapping[Any, Any]:
         """Contexts of active agents by id: a read-only view, which keeps none alive."""
-        return agents_of(self._lives)
+        return self._lives.agents
 
     @property
     def cleanup_registry(self) -> list[CleanupHandle]:

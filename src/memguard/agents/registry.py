@@ -1,7 +1,7 @@
 """Which agents are alive.
 
-Covers: the registry, its read-only views, its statistics.
-Does not cover: the table itself (``_registry``), cleaning up (``lifecycle``).
+Covers: the read-only views of a registry, and its statistics.
+Does not cover: the registry itself (``_registry``), cleaning up (``lifecycle``).
 """
 
 from collections.abc import Callable, Hashable, ItemsView, Iterator, Mapping, ValuesView
@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from memguard import _registry
-from memguard._registry import get_active_agent_count
+from memguard._registry import WeakAgentRegistry, get_active_agent_count
 
 __all__ = ["RegistryStatistics", "WeakAgentRegistry", "get_active_agent_count"]
 
@@ -39,63 +39,12 @@ class RegistryStatistics:
     peak_active_count: int
 
 
-class WeakAgentRegistry(_registry.AgentTable):
-    """Find agents by id without keeping one alive.
-
-    An agent that dies is gone from here in the same moment, and what was known
-    of it, too. Iterating goes over the ids of the agents that are alive when it
-    begins; agents may come and go meanwhile.
-
-    Example:
-        >>> registry = WeakAgentRegistry()
-        >>> registry.register("planner", agent, {"model": "large"})
-        >>> registry.get("planner") is agent
-        True
-        >>> del agent
-        >>> registry.get_active_count()
-        0
-
-    Cost:
-        `register` and the death of the agent together are a fifth of what a
-        ``WeakValueDictionary`` and a dict for the metadata take;
-        `get_active_count` is one read, whatever the size.
-
-    Thread-safety:
-        Any thread, and code that runs when agents die or ids are compared; no
-        call waits for another. After a fork each process has its own.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)} active>"
-
-    @property
-    def agents(self) -> Mapping[Any, Any]:
-        """The living agents by id: a read-only view of what there is now."""
-        return agents_of(self)
-
-    @property
-    def metadata(self) -> Mapping[Any, Any]:
-        """What is known of the living agents, by id: a read-only view."""
-        return _View(self, self.get_metadata)
-
-    def statistics(self) -> RegistryStatistics:
-        """Count what became of the agents so far."""
-        return RegistryStatistics(*self.counts())
-
-
-def agents_of(table: _registry.AgentTable) -> Mapping[Any, Any]:
-    """Give a read-only view of a table's living agents by id."""
-    return _View(table, table.get)
-
-
 class _View(Mapping[Any, Any]):
     """What a registry has for each living agent, never more, never less."""
 
     __slots__ = ("_find", "_registry")
 
-    def __init__(self, registry: _registry.AgentTable, find: Callable[..., Any]) -> None:
+    def __init__(self, registry: WeakAgentRegistry, find: Callable[..., Any]) -> None:
         self._registry = registry
         self._find = find
 
@@ -150,3 +99,6 @@ class _Values(ValuesView[Any]):
 
     def __contains__(self, value: object) -> bool:
         return any(found is value or found == value for found in self)
+
+
+_registry.show_with(_View, RegistryStatistics)
