@@ -1,4 +1,4 @@
-# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, auto_pickle=False
+# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, auto_pickle=False, binding=False
 """The native floor of agents: contexts, and what hands them out again.
 
 Covers: `AgentContext` and its cleanup, `FreeList`, `AgentMemoryPool`, and what
@@ -23,6 +23,7 @@ from libc.stdint cimport uintptr_t
 
 from operator import index as _index
 from sys import maxsize as _maxsize
+from types import BuiltinMethodType as _BuiltinMethodType
 from types import CoroutineType as _CoroutineType
 from types import GenericAlias as _GenericAlias
 from types import MemberDescriptorType as _MemberDescriptorType
@@ -676,6 +677,7 @@ cdef list _counted(list failures):
     return failures
 
 
+@cython.binding(True)
 def cleanup_failure_count():
     """Tell how many calls of foreign code raised while contexts were cleaned up [count]."""
     return _failure_count
@@ -948,7 +950,10 @@ cdef Py_ssize_t _references_to_itself(AgentContext context) except -1:
         if thing is context:
             count += 1
         # A method that only this list refers to, apart from the variable here.
-        elif type(thing) is _MethodType and Py_REFCNT(<PyObject *> thing) == 2:
+        elif (
+            type(thing) in (_MethodType, _BuiltinMethodType)
+            and Py_REFCNT(<PyObject *> thing) == 2
+        ):
             count += thing.__self__ is context
     return count
 
