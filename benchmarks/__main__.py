@@ -1,10 +1,11 @@
 """Measure everything, print tables of ratios, and keep the numbers.
 
-Usage: python -m benchmarks [--largest N] [--no-peers] [--results FILE] [--page FILE]
+Usage: python -m benchmarks [--only scans|agents] [--largest N] [--no-peers]
+                            [--results FILE] [--pages FOLDER]
 
 Each part runs in a process of its own. The numbers go to a file with one entry
-for each Python version, and the page that the documentation quotes is written
-from that file.
+for each Python version, and the pages of the documentation are written from
+that file.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import require_release_build
-from benchmarks.page import write_page
+from benchmarks.page import write_pages
 from benchmarks.peers import PEERS
 from memguard import _core
 
@@ -45,8 +46,18 @@ def _processor_count() -> int:
     return os.cpu_count() or 1
 
 
-def measure_all(*, largest: int, with_peers: bool) -> dict[str, Any]:
-    """Run every part."""
+def _circumstances() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "compiler": _core.build_info()["compiler"],
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processor_count": _processor_count(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def measure_scans(*, largest: int, with_peers: bool) -> dict[str, Any]:
+    """Run what looks at the heap."""
     sizes = [size for size in SIZES if size <= largest]
     peers = PEERS if with_peers else ()
     scans = []
@@ -55,24 +66,27 @@ def measure_all(*, largest: int, with_peers: bool) -> dict[str, Any]:
         scans += [{"size": size, **answer} for answer in _run("scans", str(size), *heaps)]
     peer_size = min(10**6, sizes[-1])
     return {
-        "python": platform.python_version(),
-        "compiler": _core.build_info()["compiler"],
-        "machine": f"{platform.system()} {platform.machine()}",
-        "processor_count": _processor_count(),
-        "date": time.strftime("%Y-%m-%d"),
+        **_circumstances(),
         "scans": scans,
         "peers": [answer for peer in peers for answer in _run("peers", peer, str(peer_size))],
         "roots": _run("roots")[0],
     }
 
 
+def measure_agents() -> dict[str, Any]:
+    """Run contexts, pools, registries and lifecycles."""
+    return {"agents": {**_circumstances(), "operations": _run("agents")}}
+
+
 def main() -> None:
     """Measure, keep, write the page, print it."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure scans against the collector and against other tools. Takes about"
-        " ten minutes, 6 GiB of memory, and an otherwise idle machine.",
+        description="Measure scans against the collector and against other tools, and what agents"
+        " live in against the standard library. Takes about a quarter of an hour, 6 GiB of memory,"
+        " and an otherwise idle machine.",
     )
+    parser.add_argument("--only", choices=("scans", "agents"), help="measure one part")
     parser.add_argument(
         "--largest",
         type=lambda text: int(float(text)),
@@ -82,17 +96,20 @@ def main() -> None:
     )
     parser.add_argument("--no-peers", action="store_true", help="measure memguard alone")
     parser.add_argument("--results", type=Path, default=FOLDER / "results.json", metavar="FILE")
-    parser.add_argument(
-        "--page", type=Path, default=FOLDER.parent / "docs" / "benchmarks.md", metavar="FILE"
-    )
+    parser.add_argument("--pages", type=Path, default=FOLDER.parent / "docs", metavar="FOLDER")
     options = parser.parse_args()
     require_release_build()
-    measured = measure_all(largest=options.largest, with_peers=not options.no_peers)
+    measured: dict[str, Any] = {}
+    if options.only != "agents":
+        measured |= measure_scans(largest=options.largest, with_peers=not options.no_peers)
+    if options.only != "scans":
+        measured |= measure_agents()
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
-    results[".".join(platform.python_version_tuple()[:2])] = measured
+    version = ".".join(platform.python_version_tuple()[:2])
+    results[version] = results.get(version, {}) | measured
     options.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-    options.page.write_text(write_page(results), encoding="utf-8")
-    print(options.page.read_text(encoding="utf-8"))
+    for page in write_pages(results, options.pages):
+        print(page.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page of the documentation, written from the results.
+"""The pages of the documentation, written from the results.
 
 Usage: python -m benchmarks.page     from the kept numbers, without measuring
 """
@@ -6,6 +6,9 @@ Usage: python -m benchmarks.page     from the kept numbers, without measuring
 import json
 from pathlib import Path
 from typing import Any
+
+from benchmarks.agents_page import write_agents_page
+from benchmarks.tables import by_version, ratio, table
 
 FOLDER = Path(__file__).parent
 LIMIT_BYTES_PER_OBJECT = 32
@@ -33,28 +36,29 @@ WHAT = """\
 """
 
 
-def write_page(results: dict[str, Any]) -> str:
-    """Write the whole page."""
+def write_pages(results: dict[str, Any], folder: Path) -> list[Path]:
+    """Write each page for which there are numbers; gives the files."""
+    scans = {version: measured for version, measured in results.items() if "scans" in measured}
+    agents = {v: measured["agents"] for v, measured in results.items() if "agents" in measured}
+    texts = {}
+    if scans:
+        texts["benchmarks.md"] = write_scans_page(scans)
+    if agents:
+        texts["benchmarks-agents.md"] = write_agents_page(agents)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def write_scans_page(results: dict[str, Any]) -> str:
+    """Write the page about scans."""
     parts = [HEAD, "## Against the collector\n", WHAT]
-    for version, measured in sorted(results.items(), key=_by_version):
+    for version, measured in sorted(results.items(), key=by_version):
         parts += [_scans(version, measured)]
     parts += ["## Cost per object, and memory\n", _growth(results)]
     parts += ["## Against other tools\n", _peers(results)]
     parts += ["## From one object outward\n", _roots(results)]
     return "\n".join(parts)
-
-
-def _by_version(item: tuple[str, Any]) -> tuple[int, ...]:
-    return tuple(int(part) for part in item[0].split("."))
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    rule = ["---"] + ["---:"] * (len(head) - 1)
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows]) + "\n"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
 def _scans(version: str, measured: dict[str, Any]) -> str:
@@ -68,21 +72,21 @@ def _scans(version: str, measured: dict[str, Any]) -> str:
         cells = [heap]
         for size in sizes:
             seconds = by_key[heap, size]
-            cells += [_ratio(seconds[call] / seconds["collect"]) for call in calls]
-        cells.append(_ratio(seconds["one_thread"] / seconds["collect"]))
+            cells += [ratio(seconds[call] / seconds["collect"]) for call in calls]
+        cells.append(ratio(seconds["one_thread"] / seconds["collect"]))
         rows.append(cells)
     head.append(head[-1].replace("explained", "one thread"))
     title = (
         f"CPython {measured['python']}, {measured['machine']}, {measured['processor_count']}"
         f" processors, {measured['date']}\n"
     )
-    return f"### {version}\n\n{title}\n{_table(head, rows)}"
+    return f"### {version}\n\n{title}\n{table(head, rows)}"
 
 
 def _growth(results: dict[str, Any]) -> str:
     head = ["Python, heap", "ns per object at 10^6", "at 10^7", "ratio", "table bytes", "limit"]
     rows = []
-    for version, measured in sorted(results.items(), key=_by_version):
+    for version, measured in sorted(results.items(), key=by_version):
         by_key = {(scan["heap"], scan["size"]): scan for scan in measured["scans"]}
         for heap, size in by_key:
             if size != 10**7:
@@ -101,7 +105,7 @@ def _growth(results: dict[str, Any]) -> str:
                     f"{version}, {heap}",
                     f"{per_object[10**6]:.0f}",
                     f"{per_object[10**7]:.0f}",
-                    _ratio(per_object[10**7] / per_object[10**6]),
+                    ratio(per_object[10**7] / per_object[10**6]),
                     f"{scan['side_table_bytes'] / scan['object_count']:.1f}",
                     f"{limit_bytes:.1f}",
                 ]
@@ -110,12 +114,12 @@ def _growth(results: dict[str, Any]) -> str:
         "A live scan of ten million objects. Side tables are native memory, gone when the call"
         " returns; the limit is 32 bytes for each object and 4 for each reference.\n"
     )
-    return f"{text}\n{_table(head, rows)}"
+    return f"{text}\n{table(head, rows)}"
 
 
 def _peers(results: dict[str, Any]) -> str:
     versions = [version for version in results if results[version]["peers"]]
-    head = ["tool, what it does", *sorted(versions, key=lambda v: _by_version((v, None)))]
+    head = ["tool, what it does", *sorted(versions, key=lambda v: by_version((v, None)))]
     rows: dict[str, list[str]] = {}
     size = 0
     for version in head[1:]:
@@ -130,13 +134,13 @@ def _peers(results: dict[str, Any]) -> str:
         " each took on the same heap in the same process, and in brackets: than memguard with"
         " cycles grouped by shape and named.\n"
     )
-    return f"{text}\n{_table(head, list(rows.values()))}"
+    return f"{text}\n{table(head, list(rows.values()))}"
 
 
 def _roots(results: dict[str, Any]) -> str:
     head = ["Python", "us in 10^4", "us in 10^6", "ratio", "refcycle", "explained: us", "refcycle"]
     rows = []
-    for version, measured in sorted(results.items(), key=_by_version):
+    for version, measured in sorted(results.items(), key=by_version):
         roots = measured["roots"]
         small, large = (roots["scan_seconds"][str(size)] for size in (10**4, 10**6))
         explained = roots["scan_explained_seconds"][str(10**6)]
@@ -145,7 +149,7 @@ def _roots(results: dict[str, Any]) -> str:
                 version,
                 f"{small * 1e6:.1f}",
                 f"{large * 1e6:.1f}",
-                _ratio(large / small),
+                ratio(large / small),
                 f"{roots['refcycle_seconds'] / large:.0f}x",
                 f"{explained * 1e6:.0f}",
                 f"{roots['refcycle_seconds'] / explained:.0f}x",
@@ -155,10 +159,8 @@ def _roots(results: dict[str, Any]) -> str:
         '`scan("live", roots=[context])` on a context of 100 objects, in a heap of ten thousand'
         " and of a million. refcycle looks at a list of just those 100 objects.\n"
     )
-    return f"{text}\n{_table(head, rows)}"
+    return f"{text}\n{table(head, rows)}"
 
 
 if __name__ == "__main__":
-    kept = json.loads((FOLDER / "results.json").read_text())
-    page = FOLDER.parent / "docs" / "benchmarks.md"
-    page.write_text(write_page(kept), encoding="utf-8")
+    write_pages(json.loads((FOLDER / "results.json").read_text()), FOLDER.parent / "docs")
