@@ -73,11 +73,16 @@ def pytest_pyfunc_call(pyfuncitem):
     before only after the fixtures of the next one are set up.
     """
     was_enabled = gc.isenabled()
+    has_small_heap = pyfuncitem.get_closest_marker("small_heap") is not None
     gc.collect()
     gc.disable()
+    if has_small_heap:
+        gc.freeze()
     try:
         return (yield)
     finally:
+        if has_small_heap:
+            gc.unfreeze()
         gc.set_debug(0)
         gc.garbage.clear()
         if was_enabled:
