@@ -12,7 +12,7 @@ import weakref
 import pytest
 
 import memguard
-import report_classes
+from benchmarks import baselines
 from memguard import AgentContext, ContextClosed, _agents
 from memguard.agents.context import cleanup_failure_count
 
@@ -48,7 +48,7 @@ class Open(AgentContext):
 # What it holds.
 
 
-@pytest.mark.parametrize("context_class", [report_classes.AgentContext, AgentContext])
+@pytest.mark.parametrize("context_class", [baselines.AgentContext, AgentContext])
 def test_the_snippet_of_the_report_runs(context_class):
     """Same arguments, same attributes, same cleanup, in both classes."""
     parent = context_class("parent")
@@ -143,7 +143,7 @@ def test_a_context_is_one_small_object():
     assert not hasattr(context, "__dict__")
     assert gc.get_referents(context) in (["x", *[None] * 5], ["x"])
     assert gc.is_tracked(context)
-    report = report_classes.AgentContext("x")
+    report = baselines.AgentContext("x")
     lists = sum(sys.getsizeof(part) for part in (report.data, report.subtasks, report.callbacks))
     assert sys.getsizeof(context) * 2 < sys.getsizeof(report) + lists
 
@@ -284,7 +284,7 @@ class Handler(Resource):
 
 def test_the_report_recurses_on_the_very_cycle_that_its_cleanup_is_for():
     """Context -> callback -> owner -> context."""
-    context, _ = the_cycle_of_the_report(report_classes.AgentContext, Handler)
+    context, _ = the_cycle_of_the_report(baselines.AgentContext, Handler)
     with pytest.raises(RecursionError):
         context.cleanup()
 
@@ -311,7 +311,7 @@ def chain(context_class, length):
     return members
 
 
-class ReportOpen(report_classes.AgentContext):
+class ReportOpen(baselines.AgentContext):
     def on_done(self):
         raise AssertionError("a callback is kept, not called")
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import memguard
-import report_classes
+from benchmarks import baselines
 from memguard import AgentContext, AgentMemoryPool, ContextClosed
 
 pytestmark = pytest.mark.native
@@ -70,10 +70,10 @@ def counts(pool):
 
 def test_the_pool_of_the_report_cannot_hand_out_anything():
     """It makes contexts without a task, and resets what has no reset."""
-    pool = report_classes.AgentMemoryPool()
+    pool = baselines.AgentMemoryPool()
     with pytest.raises(TypeError, match="task_id"):
         pool.get_context()
-    pool.return_context(report_classes.AgentContext("x"))
+    pool.return_context(baselines.AgentContext("x"))
     with pytest.raises(AttributeError, match="reset"):
         pool.get_context()
 
