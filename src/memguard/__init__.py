@@ -6,8 +6,9 @@ collector would free now, or what will need it once dropped, grouped by shape.
 Only pytest, which imports this for the plugin in every run, gets it without the
 rest, which a name then brings when it is first used: so the plugin costs
 nothing where nobody asks for it, and a free-threaded Python keeps the GIL off.
-Everywhere else all is loaded at once: loading later makes enough objects for an
-automatic collection, and that would free the garbage that a first scan is for.
+Everywhere else what a scan needs is loaded at once: loading later makes enough
+objects for an automatic collection, and that would free the garbage that a first
+scan is for. What limits and watches is loaded when it is first used.
 """
 
 # What this imports in turn, enum and functools among them, leaves classes behind
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
         MemguardError,
         MismatchedReportsError,
         ReportReleasedError,
+        SettingError,
         UnknownOptionError,
+        UnknownSettingError,
         UnreadableBaselineError,
         UnreadableReportError,
+        UnreadableSettingsError,
         UnsupportedPythonError,
+        WrongSettingError,
         WrongTypeError,
     )
     from memguard.heap.advice import Advice
@@ -35,28 +40,46 @@ if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
+    from memguard.settings import (
+        AlertSettings,
+        CollectorSettings,
+        GuardSettings,
+        PressureSettings,
+        ReliefSettings,
+        load_settings,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_CUTS",
     "Advice",
+    "AlertSettings",
+    "CollectorSettings",
     "Cut",
     "Cycle",
     "Edge",
+    "GuardSettings",
     "LimitOutOfRangeError",
     "MemguardError",
     "MismatchedReportsError",
+    "PressureSettings",
+    "ReliefSettings",
     "ReportReleasedError",
     "ScanReport",
+    "SettingError",
     "Shape",
     "UnknownOptionError",
+    "UnknownSettingError",
     "UnreadableBaselineError",
     "UnreadableReportError",
+    "UnreadableSettingsError",
     "UnsupportedPythonError",
+    "WrongSettingError",
     "WrongTypeError",
     "__version__",
     "detect_circular_references",
+    "load_settings",
     "scan",
     "scan_created",
 ]
@@ -72,6 +95,12 @@ _HOMES = {
     "detect_circular_references": "heap.scan",
     "scan": "heap.scan",
     "scan_created": "heap.scan",
+    "AlertSettings": "settings",
+    "CollectorSettings": "settings",
+    "GuardSettings": "settings",
+    "PressureSettings": "settings",
+    "ReliefSettings": "settings",
+    "load_settings": "settings",
 }
 
 # Type checkers read the imports above, and so complain of a name that is not there.
@@ -108,7 +137,8 @@ if not TYPE_CHECKING:
 
     if "pytest" not in _sys.modules:
         for _name in sorted({*__all__} - {"__version__"}):
-            _load(_name)
+            if _HOMES.get(_name, "heap.").startswith("heap."):
+                _load(_name)
 
 
 def __dir__() -> list[str]:

@@ -54,9 +54,7 @@ class EventBus:
         """Whether anybody asked for events of exactly this type, or for all."""
         return kind in self._listeners or Event in self._listeners
 
-    def subscribe(
-        self, kind: type[AnyEvent], listener: Listener[AnyEvent]
-    ) -> Callable[[], None]:
+    def subscribe(self, kind: type[AnyEvent], listener: Listener[AnyEvent]) -> Callable[[], None]:
         """Call *listener* with each event of exactly this type; of any, for `Event`.
 
         Returns:
