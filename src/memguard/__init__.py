@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
+    from memguard.pressure.memory import read_memory
+    from memguard.pressure.monitor import Reservation, ResourceMonitor
+    from memguard.pressure.reading import MemoryReading
     from memguard.settings import (
         AlertSettings,
         CollectorSettings,
@@ -62,10 +65,13 @@ __all__ = [
     "GuardSettings",
     "LimitOutOfRangeError",
     "MemguardError",
+    "MemoryReading",
     "MismatchedReportsError",
     "PressureSettings",
     "ReliefSettings",
     "ReportReleasedError",
+    "Reservation",
+    "ResourceMonitor",
     "ScanReport",
     "SettingError",
     "Shape",
@@ -80,6 +86,7 @@ __all__ = [
     "__version__",
     "detect_circular_references",
     "load_settings",
+    "read_memory",
     "scan",
     "scan_created",
 ]
@@ -95,6 +102,10 @@ _HOMES = {
     "detect_circular_references": "heap.scan",
     "scan": "heap.scan",
     "scan_created": "heap.scan",
+    "MemoryReading": "pressure.reading",
+    "Reservation": "pressure.monitor",
+    "ResourceMonitor": "pressure.monitor",
+    "read_memory": "pressure.memory",
     "AlertSettings": "settings",
     "CollectorSettings": "settings",
     "GuardSettings": "settings",

@@ -25,7 +25,10 @@ class PressureSettings(Room):
         refuse_used_bytes: Spawns are also refused from this resident size of the
             process on [bytes]; the seed report's is `REPORT_REFUSE_BYTES`.
         ramp_ratio: From this share of the limit on, spawns are granted one by one.
-        ramp_seconds: Least time between two of those grants [s].
+        ramp_seconds: Least time between two of those grants, and how long a start
+            counts as not seen yet [s].
+        assumed_bytes: What a start that does not say what it needs counts for until
+            then [bytes].
         usage_seconds: A reading of what is in use is good for this long [s].
         allocator_seconds: ... and one of the allocators [s].
         limit_seconds: ... and one of limits, which may be resized [s].
@@ -43,6 +46,7 @@ class PressureSettings(Room):
     )
     ramp_ratio: float = setting(0.60, _RATIO, "seed report: warning level")
     ramp_seconds: float = setting(0.05, _INTERVAL, "Temporal worker tuning: ramp_throttle, 50 ms")
+    assumed_bytes: int = setting(8 * 2**20, Size(0), "agents held 1 to 8 MiB in benchmarks")
     usage_seconds: float = setting(0.01, _INTERVAL, "a reading costs tens of microseconds")
     allocator_seconds: float = setting(
         0.1, _INTERVAL, "mallinfo2 takes milliseconds with 10^5 free chunks"
