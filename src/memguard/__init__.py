@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
+    from memguard.pressure.collector import (
+        ConfiguredCollector,
+        calculate_gc_effectiveness,
+        configure_optimized_gc,
+    )
     from memguard.pressure.memory import read_memory
     from memguard.pressure.monitor import Reservation, ResourceMonitor
     from memguard.pressure.reading import MemoryReading
@@ -59,6 +64,7 @@ __all__ = [
     "Advice",
     "AlertSettings",
     "CollectorSettings",
+    "ConfiguredCollector",
     "Cut",
     "Cycle",
     "Edge",
@@ -84,6 +90,8 @@ __all__ = [
     "WrongSettingError",
     "WrongTypeError",
     "__version__",
+    "calculate_gc_effectiveness",
+    "configure_optimized_gc",
     "detect_circular_references",
     "load_settings",
     "read_memory",
@@ -102,6 +110,9 @@ _HOMES = {
     "detect_circular_references": "heap.scan",
     "scan": "heap.scan",
     "scan_created": "heap.scan",
+    "ConfiguredCollector": "pressure.collector",
+    "calculate_gc_effectiveness": "pressure.collector",
+    "configure_optimized_gc": "pressure.collector",
     "MemoryReading": "pressure.reading",
     "Reservation": "pressure.monitor",
     "ResourceMonitor": "pressure.monitor",

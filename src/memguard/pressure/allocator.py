@@ -45,10 +45,10 @@ class MallocUse:
 
 
 @cache
-def _function(name: str, result: Any) -> Any:
+def _function(name: str, result: Any, library: type[ctypes.CDLL]) -> Any:
     # Other systems have no such function, or no library by None.
     try:
-        function = getattr(ctypes.CDLL(None), name)
+        function = getattr(library(None), name)
     except (AttributeError, OSError, TypeError):
         return None
     function.restype = result
@@ -61,7 +61,8 @@ def read_malloc() -> MallocUse | None:
     Cost:
         About a microsecond, and milliseconds with 10^5 free blocks: it walks them.
     """
-    mallinfo2 = _function("mallinfo2", _MallInfo)
+    # With the GIL: to ask for it again costs more than the call.
+    mallinfo2 = _function("mallinfo2", _MallInfo, ctypes.PyDLL)
     if mallinfo2 is None:
         return None
     info = mallinfo2()
@@ -74,7 +75,7 @@ def trim_malloc() -> bool:
     Returns:
         Whether there is such a function here.
     """
-    malloc_trim = _function("malloc_trim", ctypes.c_int)
+    malloc_trim = _function("malloc_trim", ctypes.c_int, ctypes.CDLL)
     if malloc_trim is None:
         return False
     malloc_trim(ctypes.c_size_t(0))
