@@ -202,10 +202,10 @@ def test_a_variable_says_the_same_as_an_argument(ratio, count):
     """Text is read as what it was written from."""
     environment = {
         "MEMGUARD_PRESSURE_REFUSE_RATIO": repr(ratio),
-        "MEMGUARD_ALERTS_CONFIRM_COUNT": str(count),
+        "MEMGUARD_ALERTS_REPEAT_COUNT": str(count),
     }
     assert load(environment=environment) == load(
-        pressure={"refuse_ratio": ratio}, alerts={"confirm_count": count}
+        pressure={"refuse_ratio": ratio}, alerts={"repeat_count": count}
     )
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
+    from memguard.pressure.alerts import MemoryPressureAlertSystem
     from memguard.pressure.collector import (
         ConfiguredCollector,
         calculate_gc_effectiveness,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from memguard.pressure.memory import read_memory
     from memguard.pressure.monitor import Reservation, ResourceMonitor
     from memguard.pressure.reading import MemoryReading
+    from memguard.pressure.relief import Released, ReliefLadder, release_memory
     from memguard.settings import (
         AlertSettings,
         CollectorSettings,
@@ -71,9 +73,12 @@ __all__ = [
     "GuardSettings",
     "LimitOutOfRangeError",
     "MemguardError",
+    "MemoryPressureAlertSystem",
     "MemoryReading",
     "MismatchedReportsError",
     "PressureSettings",
+    "Released",
+    "ReliefLadder",
     "ReliefSettings",
     "ReportReleasedError",
     "Reservation",
@@ -95,6 +100,7 @@ __all__ = [
     "detect_circular_references",
     "load_settings",
     "read_memory",
+    "release_memory",
     "scan",
     "scan_created",
 ]
@@ -113,10 +119,14 @@ _HOMES = {
     "ConfiguredCollector": "pressure.collector",
     "calculate_gc_effectiveness": "pressure.collector",
     "configure_optimized_gc": "pressure.collector",
+    "MemoryPressureAlertSystem": "pressure.alerts",
     "MemoryReading": "pressure.reading",
     "Reservation": "pressure.monitor",
     "ResourceMonitor": "pressure.monitor",
+    "Released": "pressure.relief",
+    "ReliefLadder": "pressure.relief",
     "read_memory": "pressure.memory",
+    "release_memory": "pressure.relief",
     "AlertSettings": "settings",
     "CollectorSettings": "settings",
     "GuardSettings": "settings",

@@ -6,6 +6,7 @@ from typing import ClassVar
 from memguard.settings.values import Number, Room, setting
 
 _RATIO = Number("ratio", 0, 1, above_minimum=True)
+_POINTS = Number("percent points", 0, 100, above_minimum=True)
 _TABLE = "seed report: Automated Alert Thresholds"
 
 
@@ -23,10 +24,12 @@ class AlertSettings(Room):
         leave_ratio: A level of memory is left when the share is so far below it.
         leave_effectiveness_ratio: The emergency is left when effectiveness is so
             far above its threshold.
-        filter_count: A share of memory counts as the median of so many readings.
-        confirm_count: A level is entered, or left, after so many readings in a row.
-        repeat_seconds: A level that was told is told again, after it was left, no
-            sooner than this [s]; a higher one is told at once.
+        reading_points: A reading beyond a level of memory counts for at most so much
+            [percent points].
+        evidence_points: The level is entered, or left, when that sums up to this much
+            [percent points].
+        repeat_count: A level that is entered and left is told so often ...
+        repeat_seconds: ... in this time, and then not before that has passed [s].
     """
 
     name: ClassVar[str] = "alerts"
@@ -39,9 +42,10 @@ class AlertSettings(Room):
     gc_effectiveness_ratio: float = setting(0.80, _RATIO, _TABLE)
     leave_ratio: float = setting(0.05, Number("ratio", 0, 1), "as the monitor's 0.80 and 0.75")
     leave_effectiveness_ratio: float = setting(0.05, Number("ratio", 0, 1), "as leave_ratio")
-    filter_count: int = setting(5, Number("readings", 1, 1001, whole=True), "benchmarks/alerts.py")
-    confirm_count: int = setting(3, Number("readings", 1, 1000, whole=True), "benchmarks/alerts.py")
-    repeat_seconds: float = setting(60.0, Number("seconds"), "a person reads one a minute")
+    reading_points: float = setting(1.0, _POINTS, "benchmarks/alerts.py")
+    evidence_points: float = setting(5.0, _POINTS, "benchmarks/alerts.py")
+    repeat_count: int = setting(3, Number("alerts", 1, whole=True), "a person takes in three")
+    repeat_seconds: float = setting(60.0, Number("seconds"), "... a minute")
 
     def _check_together(self) -> None:
         self._order("warning_ratio", "critical_ratio", "emergency_ratio")
