@@ -248,8 +248,9 @@ async def measure(load: str, profile: str, seconds: float) -> dict[str, Any]:
     trim_malloc()
     base = read_memory().rss_bytes
     configured = set_up(profile)
-    recorder = PauseRecorder()
+    recorder, cpu_recorder = PauseRecorder(), PauseRecorder(clock=time.thread_time)
     recorder.start()
+    cpu_recorder.start()
     begun, cpu_begun = time.perf_counter(), time.process_time()
     peak = Peak()
     count = await run_agents(agent, seconds, chance)
@@ -257,6 +258,7 @@ async def measure(load: str, profile: str, seconds: float) -> dict[str, Any]:
     wall, cpu = time.perf_counter() - begun, time.process_time() - cpu_begun
     total = recorder.total()
     recorder.stop()
+    cpu_recorder.stop()
     watched = configured.statistics() if configured else None
     return {
         "load": load,
@@ -267,6 +269,9 @@ async def measure(load: str, profile: str, seconds: float) -> dict[str, Any]:
         "collector_ratio": total.total_seconds / wall,
         "trim_ratio": watched.trim_seconds / wall if watched else 0.0,
         "longest_ms": total.longest_seconds * 1e3,
+        # Without what other programs of the machine took meanwhile.
+        "longest_cpu_ms": cpu_recorder.total().longest_seconds * 1e3,
+        "collector_cpu_ratio": cpu_recorder.total().total_seconds / wall,
         "p99_ms": total.quantile_seconds(0.99) * 1e3,
         "collection_count": total.collection_count,
         "full_count": watched.collection_count if watched else 0,

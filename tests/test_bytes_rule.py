@@ -46,6 +46,15 @@ def test_cheap_collections_come_at_half_the_growth():
     )
 
 
+def test_collections_come_earlier_where_that_keeps_pauses_short():
+    """But not at less than an eighth of the growth, and not on credit."""
+    rich = replace(START, credit_seconds=1.0, tare_seconds=0.001)
+    assert growth_limit(SETTINGS, replace(rich, seconds_a_byte=0.005 / (10 * MIB))) == 10 * MIB
+    assert growth_limit(SETTINGS, replace(rich, seconds_a_byte=1.0)) == 4 * MIB
+    poor = replace(rich, seconds_a_byte=1.0, credit_seconds=0.0)
+    assert growth_limit(SETTINGS, poor) == 32 * MIB
+
+
 def test_what_references_freed_lowers_the_floor():
     """Growth is counted from the least that was in use since."""
     _, state = decide(sample(5, 1.0), SETTINGS, START)
@@ -71,7 +80,7 @@ def test_the_costliest_collection_comes_too_and_leaves_a_debt():
         if action.collect:
             break
     assert now < 26
-    state = after_collection(state, Collected(10 * MIB, 30.0, 10))
+    state = after_collection(state, Collected(10 * MIB, 0.0, 30.0, 10))
     assert state.credit_seconds < -28
 
 
@@ -91,7 +100,7 @@ def test_what_is_charged_stays_within_the_budget(steps):
         assert state.credit_seconds <= LARGEST_CREDIT_SECONDS
         if action.collect:
             state = after_collection(
-                state, Collected(state.seen_bytes, cost, 0, thawed=action.thaw)
+                state, Collected(state.seen_bytes, 0.0, cost, 0, thawed=action.thaw)
             )
             spent += cost
             costliest = max(costliest, cost)
@@ -101,14 +110,14 @@ def test_what_is_charged_stays_within_the_budget(steps):
 def test_only_what_looking_costs_is_charged():
     """Freeing takes its time whenever it is done; to wait for it lets the pause grow."""
     state = replace(START, credit_seconds=0.1, tare_seconds=0.002)
-    after = after_collection(state, Collected(10 * MIB, 0.05, freed_count=60_000))
+    after = after_collection(state, Collected(10 * MIB, 0.0, 0.05, freed_count=60_000))
     assert after.credit_seconds == 0.1 - 0.002
 
 
 def test_what_a_collection_takes_that_frees_nothing_is_found_out_now_and_then():
     """Right after the first, and once in sixteen; not where most of the time went to looking."""
     state, due = START, []
-    freeing = Collected(10 * MIB, 0.01, 20_000)
+    freeing = Collected(10 * MIB, 0.0, 0.01, 20_000)
     for number in range(40):
         is_due = is_tare_due(state, freeing)
         state = after_collection(state, freeing)
@@ -117,14 +126,14 @@ def test_what_a_collection_takes_that_frees_nothing_is_found_out_now_and_then():
             state = after_tare(state, 0.002)
     assert due == [0, 16, 32]
     assert state.tare_seconds == 0.002
-    assert not is_tare_due(START, Collected(10 * MIB, 0.01, freed_count=10))
+    assert not is_tare_due(START, Collected(10 * MIB, 0.0, 0.01, freed_count=10))
 
 
 def test_few_objects_that_held_much_took_their_time_to_free_it():
     """Strings in a list are no objects that the collector counts."""
     state = replace(START, seen_bytes=110 * MIB)
-    assert is_tare_due(state, Collected(10 * MIB, 0.05, freed_count=10))
-    assert not is_tare_due(state, Collected(109 * MIB, 0.05, freed_count=10))
+    assert is_tare_due(state, Collected(10 * MIB, 0.0, 0.05, freed_count=10))
+    assert not is_tare_due(state, Collected(109 * MIB, 0.0, 0.05, freed_count=10))
 
 
 def test_a_working_set_that_doubled_is_looked_at_with_what_was_frozen():
@@ -133,7 +142,7 @@ def test_a_working_set_that_doubled_is_looked_at_with_what_was_frozen():
     assert not decide(sample(300, 0.0), SETTINGS, state)[0].thaw
     state = replace(state, floor_bytes=140 * MIB)
     assert decide(sample(300, 0.0), SETTINGS, state)[0].thaw
-    after = after_collection(state, Collected(60 * MIB, 0.2, 100, thawed=True))
+    after = after_collection(state, Collected(60 * MIB, 0.0, 0.2, 100, thawed=True))
     assert after.first_floor_bytes == 60 * MIB
     assert after.tare_seconds == state.tare_seconds
 

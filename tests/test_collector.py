@@ -10,6 +10,7 @@ import pytest
 
 import memguard
 from memguard.errors import UnknownOptionError
+from memguard.pressure import due as due_module
 from memguard.pressure.collector import calculate_gc_effectiveness, configure_optimized_gc
 from memguard.pressure.due import Due
 from memguard.pressure.idle import IdleLoop
@@ -190,6 +191,7 @@ def test_a_main_thread_that_is_busy_elsewhere_does_not_hold_a_collection_up():
     thread.join()
     assert ran_here == [True]
     assert due.ran
+    assert due_module._waiting == []
 
 
 def test_a_collection_that_is_due_runs_on_the_main_thread_if_that_runs():

@@ -30,7 +30,8 @@ FREEING_BYTES_SECONDS = 1e-9
 """... and 0.1 nanoseconds a byte in large blocks, 0.5 in strings [s]."""
 
 CHEAP_COUNT = 10
-"""Where saved-up time pays for so many collections, they come at half the growth."""
+"""Where saved-up time pays for so many collections, they come at half the growth, or
+less if that keeps pauses short."""
 
 TRIM_SHARE = 0.2
 """Share of the budget that giving memory back may take; collections have the rest."""
@@ -39,7 +40,7 @@ SHORTEST_WAIT_SECONDS = 0.002
 """Memory is looked at no more often than this [s], however fast it grows."""
 
 RATE_WEIGHT = 0.2
-"""Weight of the last look in how fast use is expected to grow, where it slowed down."""
+"""Weight of what was seen last in what is expected, where that was less."""
 
 THAW_FACTOR = 2
 """A working set so many times larger than it was may hide garbage that was frozen."""
@@ -75,6 +76,7 @@ class HeapState:
         tare_seconds: What a full collection takes that frees nothing [s]. Only this
             is charged: to free garbage takes its time whenever it is done, and to
             wait would let it, and the pause, grow.
+        seconds_a_byte: What one takes of late for each byte that it frees [s].
         collection_count: How many there were.
         trim_credit_seconds: Time that giving memory back may take [s].
         seen_seconds: When credit was last added [s].
@@ -88,6 +90,7 @@ class HeapState:
     first_floor_bytes: int | None = None
     credit_seconds: float = 0.0
     tare_seconds: float = 0.0
+    seconds_a_byte: float = 0.0
     collection_count: int = 0
     trim_credit_seconds: float = 0.0
     seen_bytes: int = 0
@@ -113,7 +116,11 @@ def growth_limit(settings: CollectorSettings, state: HeapState) -> int:
     """By how much use may grow before a collection is due [bytes]."""
     working_set = max(0, state.floor_bytes - state.frozen_bytes)
     limit = max(settings.growth_bytes, round(settings.growth_ratio * working_set))
-    return limit // 2 if state.credit_seconds > CHEAP_COUNT * state.tare_seconds else limit
+    if state.credit_seconds <= CHEAP_COUNT * state.tare_seconds:
+        return limit
+    # Less garbage at a time is freed in a shorter pause.
+    short_enough = settings.pause_seconds / max(state.seconds_a_byte, 1e-12)
+    return round(min(limit / 2, max(limit / 8, short_enough)))
 
 
 def decide(
@@ -150,9 +157,14 @@ def _saved(credit_seconds: float) -> float:
 def _rate(sample: HeapSample, state: HeapState, passed_seconds: float) -> float:
     if passed_seconds <= 0:
         return state.rate
-    rate = max(0, sample.in_use_bytes - state.seen_bytes) / passed_seconds
-    # Quick to believe that it grows, slow to believe that it does not.
-    return max(rate, state.rate + RATE_WEIGHT * (rate - state.rate))
+    return _quick_to_rise(
+        state.rate, max(0, sample.in_use_bytes - state.seen_bytes) / passed_seconds
+    )
+
+
+def _quick_to_rise(known: float, latest: float) -> float:
+    """Be quick to believe that it is more, and slow to believe that it is less."""
+    return max(latest, known + RATE_WEIGHT * (latest - known))
 
 
 def wait_seconds(settings: CollectorSettings, state: HeapState) -> float:
@@ -187,13 +199,15 @@ class Collected:
     """What a full collection did.
 
     Attributes:
-        in_use_bytes: What is in use after it [bytes].
+        in_use_bytes: What is in use right after it [bytes].
+        now_seconds: When that was read [s].
         cost_seconds: How long it took [s].
         freed_count: Objects that it freed.
         thawed: It looked at what was frozen, too.
     """
 
     in_use_bytes: int
+    now_seconds: float
     cost_seconds: float
     freed_count: int
     thawed: bool = False
@@ -218,6 +232,10 @@ def is_tare_due(state: HeapState, collected: Collected) -> bool:
 def after_collection(state: HeapState, collected: Collected) -> HeapState:
     """Give the state after a full collection."""
     first, cost_seconds = state.first_floor_bytes, collected.cost_seconds
+    freed_bytes = state.seen_bytes - collected.in_use_bytes
+    if freed_bytes > 0 and mostly_freed(state, collected):
+        price = cost_seconds / freed_bytes
+        state = replace(state, seconds_a_byte=_quick_to_rise(state.seconds_a_byte, price))
     if collected.thawed:
         # Everything was looked at, which the next one will not do.
         charged = cost_seconds
@@ -230,6 +248,7 @@ def after_collection(state: HeapState, collected: Collected) -> HeapState:
         state,
         floor_bytes=collected.in_use_bytes,
         seen_bytes=collected.in_use_bytes,
+        seen_seconds=max(state.seen_seconds, collected.now_seconds),
         frozen_bytes=min(state.frozen_bytes, collected.in_use_bytes),
         first_floor_bytes=(collected.in_use_bytes if collected.thawed or first is None else first),
         credit_seconds=state.credit_seconds - charged,

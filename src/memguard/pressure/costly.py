@@ -1,5 +1,6 @@
 """A source that is read again after some time, and the later the more it costs."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ Clock = Callable[[], float]
 """Gives seconds that only grow."""
 
 _NEVER = float("-inf")
+
+cost_clock: Clock = time.perf_counter if sys.platform == "win32" else time.thread_time
+"""What work costs [s]: the time of this thread, for while it waits for its turn it costs
+nothing. Windows counts that in steps of 16 ms, which are too long."""
 
 
 @dataclass(slots=True)
@@ -33,10 +38,9 @@ class Costly(Generic[Value]):
         """Give it, read anew if it is time."""
         now = clock()
         if now >= self._due_seconds:
-            # Not the clock: while this thread waits for its turn, it costs nothing.
-            begun = time.thread_time()
+            begun = cost_clock()
             self._value = self.read()
-            cost_seconds = time.thread_time() - begun
+            cost_seconds = cost_clock() - begun
             self._due_seconds = now + max(self.seconds, cost_seconds / self.most_ratio)
         return self._value  # type: ignore[return-value]  # read at least once by now
 

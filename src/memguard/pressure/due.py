@@ -7,10 +7,13 @@ Why the main thread: an automatic collection of a program with one thread runs
 finalizers there, and they may rely on it.
 """
 
+import contextlib
 import ctypes
 import gc
 import threading
-import time
+from collections.abc import Callable
+
+from memguard.pressure.costly import cost_clock
 
 
 class Due:
@@ -18,18 +21,20 @@ class Due:
 
     Args:
         thaw: What was frozen is looked at, too, and what is left frozen again.
+        look: Called right after it, before the program goes on.
 
     Attributes:
         ran: It took place; within another collection none does.
-        cost_seconds: How long it took [s].
+        cost_seconds: What it cost [s].
         freed_count: Objects that it freed.
     """
 
-    def __init__(self, *, thaw: bool = False) -> None:
+    def __init__(self, *, thaw: bool = False, look: Callable[[], object] = lambda: None) -> None:
         self.ran = False
         self.cost_seconds = 0.0
         self.freed_count = 0
         self._thaw = thaw
+        self._look = look
         self._tokens = [self]
         self._done = threading.Event()
 
@@ -41,10 +46,12 @@ class Due:
         """
         if threading.current_thread() is not threading.main_thread():
             _waiting.append(self)
-            # Full, its queue of 32 calls says no: then there is nothing to wait for.
-            if ctypes.pythonapi.Py_AddPendingCall(_run_waiting, None) == 0:
+            if _ask_main_thread():
                 self._done.wait(patience_seconds)
         if self.run():
+            # A main thread that waits for long must not find thousands of them.
+            with contextlib.suppress(ValueError):
+                _waiting.remove(self)
             return True
         self._done.wait()
         return False
@@ -59,21 +66,25 @@ class Due:
             self._tokens.pop()
         except IndexError:
             return False
-        count, freed = _full_collections()
-        begun = time.perf_counter()
         try:
-            if self._thaw:
-                gc.unfreeze()
-            gc.collect()
-            if self._thaw:
-                gc.freeze()
+            self._collect()
         finally:
-            self.cost_seconds = time.perf_counter() - begun
-            count_after, freed_after = _full_collections()
-            self.ran = count_after > count
-            self.freed_count = freed_after - freed
             self._done.set()
         return True
+
+    def _collect(self) -> None:
+        count, freed = _full_collections()
+        begun = cost_clock()
+        if self._thaw:
+            gc.unfreeze()
+        gc.collect()
+        if self._thaw:
+            gc.freeze()
+        self.cost_seconds = cost_clock() - begun
+        count_after, freed_after = _full_collections()
+        self.ran = count_after > count
+        self.freed_count = freed_after - freed
+        self._look()
 
 
 def _full_collections() -> tuple[int, int]:
@@ -83,9 +94,23 @@ def _full_collections() -> tuple[int, int]:
 
 
 _waiting: list[Due] = []
+_asked: list[bool] = []
+
+
+def _ask_main_thread() -> bool:
+    """Have the main thread run what waits; says whether it was, or is being, asked."""
+    if _asked:
+        return True
+    _asked.append(True)
+    # The interpreter's queue holds 32 calls; full, it says no.
+    if ctypes.pythonapi.Py_AddPendingCall(_run_waiting, None) == 0:
+        return True
+    _asked.clear()
+    return False
 
 
 def _run_all_waiting(_: object) -> int:
+    _asked.clear()
     while _waiting:
         _waiting.pop().run()
     return 0
@@ -93,3 +118,9 @@ def _run_all_waiting(_: object) -> int:
 
 # Kept for good: the interpreter may call it when nobody else does any more.
 _run_waiting = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_run_all_waiting)
+
+
+def forget() -> None:
+    """Forget what waits, in a child process: the threads that did are not there."""
+    _waiting.clear()
+    _asked.clear()

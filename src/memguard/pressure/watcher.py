@@ -29,8 +29,8 @@ from memguard.pressure.bytes_rule import (
     is_trim_due,
     wait_seconds,
 )
-from memguard.pressure.costly import Costly
-from memguard.pressure.due import Due
+from memguard.pressure.costly import Costly, cost_clock
+from memguard.pressure.due import Due, forget
 from memguard.pressure.idle import IdleLoop
 from memguard.pressure.memory import read_private_bytes
 from memguard.settings import CollectorSettings
@@ -143,22 +143,24 @@ class HeapWatcher:
         # not be waited for: it may wait for this one.
         if self._deciding.acquire(blocking=False):
             try:
-                due = Due()
+                due = Due(look=self._heap.look)
                 due.run()
                 self._note(due, thaw=False, apart=False)
             finally:
                 self._deciding.release()
 
     def _collect(self, *, thaw: bool) -> None:
-        due = Due(thaw=thaw)
+        due = Due(thaw=thaw, look=self._heap.look)
         apart = due.run_soon(self._settings.settle_seconds)
         self._note(due, thaw=thaw, apart=apart)
 
     def _note(self, due: Due, *, thaw: bool, apart: bool) -> None:
         if not due.ran:
             return
-        sample = self._heap.read(time.monotonic(), fresh=True)
-        collected = Collected(sample.in_use_bytes, due.cost_seconds, due.freed_count, thaw)
+        sample = self._heap.seen
+        collected = Collected(
+            sample.in_use_bytes, sample.now_seconds, due.cost_seconds, due.freed_count, thaw
+        )
         weigh = is_tare_due(self._state, collected)
         self._state = after_collection(self._state, collected)
         if weigh:
@@ -178,10 +180,9 @@ class HeapWatcher:
         )
 
     def _trim(self) -> None:
-        # The rest of the program goes on meanwhile, so only its own time counts.
-        begun = time.thread_time()
+        begun = cost_clock()
         trim_malloc()
-        cost_seconds = time.thread_time() - begun
+        cost_seconds = cost_clock() - begun
         self._state = after_trim(self._state, cost_seconds)
         self._count(trim_count=1, trim_seconds=cost_seconds)
 
@@ -196,12 +197,19 @@ class _Heap:
     def __init__(self) -> None:
         self._malloc = Costly(read_malloc, 0.0, _ASK_RATIO)
         self._small = Costly(estimate_small_bytes, 0.0, _ASK_RATIO)
+        self.seen = HeapSample(0, 0, 0, 0.0)
 
-    def read(self, now_seconds: float, *, fresh: bool = False) -> HeapSample:
-        """Read what there is to be known; all of it now if it is to be fresh."""
-        if fresh:
-            self._malloc.expire()
-            self._small.expire()
+    def look(self) -> None:
+        """Read all of it now, right after a collection, and keep it as `seen`.
+
+        The watching thread may get its turn only when much has been allocated since.
+        """
+        self._malloc.expire()
+        self._small.expire()
+        self.seen = self.read(time.monotonic())
+
+    def read(self, now_seconds: float) -> HeapSample:
+        """Read what there is to be known."""
         malloc = self._malloc.get(time.monotonic)
         small_bytes = self._small.get(time.monotonic) or 0
         private_bytes = read_private_bytes()
@@ -219,6 +227,7 @@ _watchers: "weakref.WeakSet[HeapWatcher]" = weakref.WeakSet()
 
 def _watch_on() -> None:
     """Go on in a child process, into which no thread came along."""
+    forget()
     for watcher in list(_watchers):
         watcher._start_thread()
 

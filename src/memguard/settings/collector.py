@@ -24,6 +24,8 @@ class CollectorSettings(Room):
             grew by this [bytes] ...
         growth_ratio: ... and by this share of the working set, whichever is more.
         budget_ratio: Share of the time that collections may take.
+        pause_seconds: Where time allows, collections come earlier to be no longer than
+            this [s].
         check_seconds: How often memory is looked at [s].
         settle_seconds: A due collection that the main thread did not run in this
             time [s] runs on the watching thread.
@@ -41,6 +43,9 @@ class CollectorSettings(Room):
         0.05,
         Number("ratio", 0, 1, above_minimum=True),
         "dask distributed: ThrottledGC, max_in_gc_frac",
+    )
+    pause_seconds: float = setting(
+        0.005, Number("seconds", 0, 10, above_minimum=True), "benchmarks/collector.py"
     )
     check_seconds: float = setting(
         0.02, Number("seconds", 0, 60, above_minimum=True), "benchmarks/collector.py"
