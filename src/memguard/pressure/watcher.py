@@ -85,7 +85,7 @@ class HeapWatcher:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._deciding = threading.Lock()
-        self._heap = _Heap()
+        self._heap = _Heap(settings.trim_bytes)
         self._state = HeapState(0, 0, 0.0)
         self.statistics = WatcherStatistics()
         """What was done so far."""
@@ -194,7 +194,8 @@ class HeapWatcher:
 class _Heap:
     """Reads what is in use, each allocator no more often than it is worth."""
 
-    def __init__(self) -> None:
+    def __init__(self, trim_bytes: int) -> None:
+        self._trim_bytes = trim_bytes
         self._malloc = Costly(read_malloc, 0.0, _ASK_RATIO)
         self._small = Costly(estimate_small_bytes, 0.0, _ASK_RATIO)
         self.seen = HeapSample(0, 0, 0, 0.0)
@@ -212,14 +213,15 @@ class _Heap:
         """Read what there is to be known."""
         malloc = self._malloc.get(time.monotonic)
         small_bytes = self._small.get(time.monotonic) or 0
-        private_bytes = read_private_bytes()
         if malloc is None:
             # What resident memory grew by since a collection is all that is known.
-            return HeapSample(private_bytes, 0, 0, now_seconds)
+            return HeapSample(read_private_bytes(), 0, 0, now_seconds)
         in_use_bytes = malloc.in_use_bytes + small_bytes
-        return HeapSample(
-            in_use_bytes, malloc.free_bytes, max(0, private_bytes - in_use_bytes), now_seconds
-        )
+        idle_bytes = 0
+        if malloc.free_bytes >= self._trim_bytes:
+            # Only then can there be enough to give back, and it has to be known how much.
+            idle_bytes = max(0, read_private_bytes() - in_use_bytes)
+        return HeapSample(in_use_bytes, malloc.free_bytes, idle_bytes, now_seconds)
 
 
 _watchers: "weakref.WeakSet[HeapWatcher]" = weakref.WeakSet()
