@@ -130,14 +130,16 @@ class Agent:
 
 threads = set()
 gc.set_threshold(1_000_000)
-configured = memguard.configure_optimized_gc({profile!r})
+# However busy the machine is, the main thread is waited for.
+settings = memguard.CollectorSettings(settle_seconds=30)
+configured = memguard.configure_optimized_gc({profile!r}, settings=settings)
 before = read_memory().rss_bytes
 highest = 0
 for _ in range({count}):
     Agent()
     time.sleep(0.0005)
     highest = max(highest, read_memory().rss_bytes - before)
-print(highest // 2**20, sorted(threads), configured.statistics().collection_count)
+print(highest // 2**20, *threads, configured.statistics().collection_count)
 configured.restore()
 """
 
@@ -148,8 +150,8 @@ configured.restore()
 def test_bytes_bound_what_garbage_holds(data, count):
     """Far less is held than goes through; finalizers run in the main thread."""
     by_bytes = run_fresh(BYTES_PROGRAM.format(data=data, profile="bytes", count=count))
-    highest, threads, collections = by_bytes.split(maxsplit=1)[0], *by_bytes.split()[1:]
-    assert threads == "['MainThread']"
+    highest, thread, collections = by_bytes.split()
+    assert thread == "MainThread"
     assert int(collections) >= 2
     default = run_fresh(BYTES_PROGRAM.format(data=data, profile="default", count=count))
     assert int(highest) < 0.6 * int(default.split()[0])
