@@ -51,7 +51,8 @@ def row(measured: dict[str, Any], default: dict[str, Any]) -> str:
     return (
         f"| {measured['load']} | {measured['profile']} | {measured['peak_mb']:,.0f} |"
         f" {measured['peak_mb'] / default['peak_mb']:.2f} | {measured['longest_ms']:.1f} |"
-        f" {measured['longest_cpu_ms']:.1f} | {measured['collector_cpu_ratio']:.1%} | {measured['trim_ratio']:.1%} |"
+        f" {measured['longest_cpu_ms']:.1f} | {measured['collector_cpu_ratio']:.1%} |"
+        f" {measured['trim_ratio']:.1%} |"
         f" {measured['cpu_ms_a_run'] / default['cpu_ms_a_run']:.2f} |"
         f" {measured['run_count'] / default['run_count']:.2f} |"
     )

@@ -51,10 +51,16 @@ def fresh(code):
     return run.stdout
 
 
-@pytest.fixture(scope="module", params=["import memguard", "from memguard import *"])
+# What watches writes to the log, and the standard library's logging, when it is
+# imported, leaves an exit handler of its own.
+STATEMENTS = {"import memguard": "", "from memguard import *": "import logging\n"}
+
+
+@pytest.fixture(scope="module", params=STATEMENTS)
 def seen(request):
     """Import memguard alone, and with all that its public names load."""
-    return json.loads(fresh(SEEN.replace("STATEMENT", request.param)))
+    code = STATEMENTS[request.param] + SEEN.replace("STATEMENT", request.param)
+    return json.loads(fresh(code))
 
 
 def test_pytest_loads_nothing_of_it_until_a_name_is_used():

@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from memguard.pressure.allocator import estimate_small_bytes, read_malloc, trim_malloc
 from memguard.pressure.bytes_rule import (
@@ -31,9 +32,11 @@ from memguard.pressure.bytes_rule import (
 )
 from memguard.pressure.costly import Costly, cost_clock
 from memguard.pressure.due import Due, forget
-from memguard.pressure.idle import IdleLoop
 from memguard.pressure.memory import read_private_bytes
 from memguard.settings import CollectorSettings
+
+if TYPE_CHECKING:
+    from memguard.pressure.idle import IdleLoop
 
 _LOG = logging.getLogger("memguard.pressure")
 
@@ -79,7 +82,7 @@ class HeapWatcher:
         One daemon thread, between `start` and `stop`; those may be called from any.
     """
 
-    def __init__(self, settings: CollectorSettings, idle: IdleLoop | None = None) -> None:
+    def __init__(self, settings: CollectorSettings, idle: "IdleLoop | None" = None) -> None:
         self._settings = settings
         self._idle = idle
         self._stopped = threading.Event()
