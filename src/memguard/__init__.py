@@ -6,8 +6,9 @@ collector would free now, or what will need it once dropped, grouped by shape.
 Only pytest, which imports this for the plugin in every run, gets it without the
 rest, which a name then brings when it is first used: so the plugin costs
 nothing where nobody asks for it, and a free-threaded Python keeps the GIL off.
-Everywhere else all is loaded at once: loading later makes enough objects for an
-automatic collection, and that would free the garbage that a first scan is for.
+Everywhere else what a scan needs is loaded at once: loading later makes enough
+objects for an automatic collection, and that would free the garbage that a first
+scan is for. What limits and watches is loaded when it is first used.
 """
 
 # What this imports in turn, enum and functools among them, leaves classes behind
@@ -42,13 +43,17 @@ if TYPE_CHECKING:
         PoolError,
         ReportReleasedError,
         ReturnedTwiceError,
+        SettingError,
         StillHeldError,
         StrangerError,
         UnknownAgentError,
         UnknownOptionError,
+        UnknownSettingError,
         UnreadableBaselineError,
         UnreadableReportError,
+        UnreadableSettingsError,
         UnsupportedPythonError,
+        WrongSettingError,
         WrongTypeError,
     )
     from memguard.heap.advice import Advice
@@ -57,6 +62,24 @@ if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
+    from memguard.pressure.alerts import MemoryPressureAlertSystem
+    from memguard.pressure.collector import (
+        ConfiguredCollector,
+        calculate_gc_effectiveness,
+        configure_optimized_gc,
+    )
+    from memguard.pressure.memory import read_memory
+    from memguard.pressure.monitor import Reservation, ResourceMonitor
+    from memguard.pressure.reading import MemoryReading
+    from memguard.pressure.relief import Released, ReliefLadder, release_memory
+    from memguard.settings import (
+        AlertSettings,
+        CollectorSettings,
+        GuardSettings,
+        PressureSettings,
+        ReliefSettings,
+        load_settings,
+    )
 
 __version__ = "0.1.0"
 
@@ -67,8 +90,11 @@ __all__ = [
     "AgentIdTakenError",
     "AgentLifecycleManager",
     "AgentMemoryPool",
+    "AlertSettings",
     "AsyncHooksPendingError",
     "CannotCopyError",
+    "CollectorSettings",
+    "ConfiguredCollector",
     "ContextClosed",
     "Cut",
     "Cycle",
@@ -76,33 +102,51 @@ __all__ = [
     "Edge",
     "EnteredTwiceError",
     "FreeList",
+    "GuardSettings",
     "LifecycleClosedError",
     "LifecycleStatistics",
     "LimitOutOfRangeError",
     "MemguardError",
+    "MemoryPressureAlertSystem",
+    "MemoryReading",
     "MismatchedReportsError",
     "NotNewError",
     "PoolError",
     "PoolStatistics",
+    "PressureSettings",
     "RegistryStatistics",
+    "Released",
+    "ReliefLadder",
+    "ReliefSettings",
     "ReportReleasedError",
+    "Reservation",
+    "ResourceMonitor",
     "ReturnedTwiceError",
     "ScanReport",
+    "SettingError",
     "Shape",
     "StillHeldError",
     "StrangerError",
     "UnknownAgentError",
     "UnknownOptionError",
+    "UnknownSettingError",
     "UnreadableBaselineError",
     "UnreadableReportError",
+    "UnreadableSettingsError",
     "UnsupportedPythonError",
     "WeakAgentRegistry",
+    "WrongSettingError",
     "WrongTypeError",
     "__version__",
+    "calculate_gc_effectiveness",
     "carry_agent",
+    "configure_optimized_gc",
     "current_agent",
     "detect_circular_references",
     "get_active_agent_count",
+    "load_settings",
+    "read_memory",
+    "release_memory",
     "scan",
     "scan_created",
 ]
@@ -113,21 +157,38 @@ _HOMES = {
     "AgentContext": "agents.context",
     "AgentLifecycleManager": "agents.lifecycle",
     "AgentMemoryPool": "agents.pool",
+    "AlertSettings": "settings",
+    "CollectorSettings": "settings",
+    "ConfiguredCollector": "pressure.collector",
     "Cut": "heap.cuts",
     "Cycle": "heap.shapes",
     "CycleTally": "agents.tally",
     "Edge": "heap.loops",
     "FreeList": "agents.pool",
+    "GuardSettings": "settings",
     "LifecycleStatistics": "agents.tally",
+    "MemoryPressureAlertSystem": "pressure.alerts",
+    "MemoryReading": "pressure.reading",
     "PoolStatistics": "agents.pool",
+    "PressureSettings": "settings",
     "RegistryStatistics": "agents.registry",
+    "Released": "pressure.relief",
+    "ReliefLadder": "pressure.relief",
+    "ReliefSettings": "settings",
+    "Reservation": "pressure.monitor",
+    "ResourceMonitor": "pressure.monitor",
     "ScanReport": "heap.report",
     "Shape": "heap.shapes",
     "WeakAgentRegistry": "agents.registry",
+    "calculate_gc_effectiveness": "pressure.collector",
     "carry_agent": "agents.current",
+    "configure_optimized_gc": "pressure.collector",
     "current_agent": "agents.current",
     "detect_circular_references": "heap.scan",
     "get_active_agent_count": "agents.registry",
+    "load_settings": "settings",
+    "read_memory": "pressure.memory",
+    "release_memory": "pressure.relief",
     "scan": "heap.scan",
     "scan_created": "heap.scan",
 }
@@ -166,7 +227,8 @@ if not TYPE_CHECKING:
 
     if "pytest" not in _sys.modules:
         for _name in sorted({*__all__} - {"__version__"}):
-            _load(_name)
+            if _HOMES.get(_name, "heap.").startswith("heap."):
+                _load(_name)
 
 
 def __dir__() -> list[str]:

@@ -332,3 +332,85 @@ class AsyncHooksPendingError(MemguardError, RuntimeError):
         return (
             f"{self.pending_count} calls of async hooks wait to be made; use await manager.aclose()"
         )
+
+
+class SettingError(MemguardError, ValueError):
+    """Base of what can be wrong with a setting.
+
+    Attributes:
+        key: The setting, as room.name.
+        origin: Where it came from; "" where a class was called.
+    """
+
+    key: str
+    origin: str
+
+    def coming_from(self, origin: str) -> "SettingError":
+        """Give the same error with another origin."""
+        raise NotImplementedError
+
+
+class UnknownSettingError(SettingError):
+    """There is no setting of that name.
+
+    Attributes:
+        key: What was given.
+        origin: Where it came from.
+        closest: The setting that is most like it.
+    """
+
+    def __init__(self, key: str, origin: str, closest: str) -> None:
+        self.key = key
+        self.origin = origin
+        self.closest = closest
+        super().__init__(key, origin, closest)
+
+    def coming_from(self, origin: str) -> "UnknownSettingError":
+        """Give the same error with another origin."""
+        return UnknownSettingError(self.key, origin, self.closest)
+
+    def __str__(self) -> str:
+        return f"{self.key} (from {self.origin}) is no setting; did you mean {self.closest}?"
+
+
+class WrongSettingError(SettingError):
+    """A setting has a value that it cannot have.
+
+    Attributes:
+        key: The setting, as room.name.
+        value: What was given.
+        allowed: What may be given.
+        origin: Where it came from; "" where a class was called.
+    """
+
+    def __init__(self, key: str, value: object, allowed: str, origin: str = "") -> None:
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+        self.origin = origin
+        super().__init__(key, value, allowed, origin)
+
+    def coming_from(self, origin: str) -> "WrongSettingError":
+        """Give the same error with another origin."""
+        return WrongSettingError(self.key, self.value, self.allowed, origin)
+
+    def __str__(self) -> str:
+        origin = f" (from {self.origin})" if self.origin else ""
+        return f"{self.key} is {self.value!r}{origin}; it must be {self.allowed}"
+
+
+class UnreadableSettingsError(MemguardError, ValueError):
+    """A file of settings cannot be read.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(path, reason)
+
+    def __str__(self) -> str:
+        return f"{str(self.path)!r} has no settings to be read: {self.reason}; give a TOML file"

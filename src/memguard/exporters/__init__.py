@@ -1,0 +1,1 @@
+"""What leaves the process, by other people's libraries; each is an extra."""

@@ -1,0 +1,1 @@
+"""The machine's memory: limits, what is in use, alerts, and the collector."""

@@ -1,0 +1,29 @@
+"""Every threshold once, with its unit, its range and its source.
+
+Covers: the settings of all rooms, and reading them from arguments, variables
+and files.
+Does not cover: acting on them, which each room does itself.
+"""
+
+from memguard.settings.alerts import AlertSettings
+from memguard.settings.collector import (
+    PROFILES,
+    REPORT_THRESHOLDS,
+    CollectorSettings,
+    ReliefSettings,
+)
+from memguard.settings.guard import GuardSettings
+from memguard.settings.pressure import REPORT_REFUSE_BYTES, PressureSettings
+from memguard.settings.sources import load_settings
+
+__all__ = [
+    "PROFILES",
+    "REPORT_REFUSE_BYTES",
+    "REPORT_THRESHOLDS",
+    "AlertSettings",
+    "CollectorSettings",
+    "GuardSettings",
+    "PressureSettings",
+    "ReliefSettings",
+    "load_settings",
+]

@@ -1,0 +1,24 @@
+"""All settings together, one field a room."""
+
+from dataclasses import dataclass, field
+
+from memguard.settings.alerts import AlertSettings
+from memguard.settings.collector import CollectorSettings, ReliefSettings
+from memguard.settings.pressure import PressureSettings
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """Every threshold, once.
+
+    Attributes:
+        pressure: When a spawn is refused, and how often sources are read.
+        alerts: When people are told.
+        collector: When garbage is collected.
+        relief: When memory is given back under pressure.
+    """
+
+    pressure: PressureSettings = field(default_factory=PressureSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    collector: CollectorSettings = field(default_factory=CollectorSettings)
+    relief: ReliefSettings = field(default_factory=ReliefSettings)

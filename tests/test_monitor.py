@@ -1,0 +1,234 @@
+"""Whether one more agent may be started."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from machines import MIB, make_group
+from memguard.errors import LimitOutOfRangeError
+from memguard.events import Event, EventBus
+from memguard.pressure.events import SpawnsAllowed, SpawnsRefused
+from memguard.pressure.limits import Limit
+from memguard.pressure.monitor import ResourceMonitor
+from memguard.pressure.reading import Bound, MemoryReading
+from memguard.settings import REPORT_REFUSE_BYTES, PressureSettings
+
+LIMIT_BYTES = 1000 * MIB
+
+
+def reading(used_bytes, limit_bytes=LIMIT_BYTES):
+    unknown = dict.fromkeys(MemoryReading.__dataclass_fields__)
+    bound = Bound(Limit(limit_bytes, "the group", "process"), used_bytes)
+    return MemoryReading(**unknown | {"rss_bytes": used_bytes, "bounds": (bound,), "unknown": {}})
+
+
+class Memory:
+    """Stands for the reader, and says what a test says."""
+
+    def __init__(self, used_bytes=0):
+        self.used_bytes = used_bytes
+
+    def read(self):
+        return reading(self.used_bytes)
+
+
+class Machine:
+    """A monitor, its memory, its clock, and what it told."""
+
+    def __init__(self, **settings):
+        self.memory = Memory()
+        self.now = 1000.0
+        self.told = []
+        bus = EventBus()
+        bus.subscribe(Event, self.told.append)
+        self.monitor = ResourceMonitor(
+            PressureSettings(**settings), bus=bus, reader=self.memory, clock=lambda: self.now
+        )
+
+    def use(self, share, wait_seconds=1.0):
+        self.memory.used_bytes = round(share * LIMIT_BYTES)
+        self.now += wait_seconds
+        return self
+
+    def __getattr__(self, name):
+        return getattr(self.monitor, name)
+
+
+def test_spawns_are_refused_at_the_upper_share_and_allowed_below_the_lower():
+    """In between holds what held before."""
+    machine = Machine()
+    answers = [machine.use(share).can_spawn() for share in (0.79, 0.80, 0.78, 0.751, 0.749, 0.78)]
+    assert answers == [True, False, False, False, True, True]
+
+
+def test_both_turns_are_told_once():
+    """With what was measured, and how many were refused."""
+    machine = Machine()
+    for share in (0.5, 0.9, 0.9, 0.9, 0.5, 0.5):
+        machine.use(share).can_spawn()
+    refused, allowed = machine.told
+    assert isinstance(refused, SpawnsRefused)
+    assert "90.0% of the group" in refused.reason
+    assert allowed == SpawnsAllowed(used_ratio=0.5, refused_count=3)
+
+
+def test_the_reports_500_megabytes_refuse_whatever_the_limit_is():
+    """And are left a little below."""
+    machine = Machine(refuse_used_bytes=REPORT_REFUSE_BYTES)
+    shares = [size * 1e6 / LIMIT_BYTES for size in (499, 500, 480, 468)]
+    assert [machine.use(share).can_spawn() for share in shares] == [True, False, False, True]
+
+
+def test_one_that_needs_too_much_is_refused_and_a_smaller_one_is_not():
+    """It says how much would be in use, and of what."""
+    machine = Machine().use(0.7)
+    refusal = machine.ask(needed_bytes=200 * MIB)
+    assert not refusal.granted
+    assert "the group" in refusal.reason
+    assert machine.can_spawn(needed_bytes=50 * MIB)
+    assert machine.told == []
+
+
+def test_what_is_promised_counts_until_it_is_used():
+    """Then it counts once, as memory in use."""
+    machine = Machine().use(0.3)
+    promise = machine.reserve(200 * MIB)
+    assert machine.statistics().promised_bytes == 200 * MIB
+    assert machine.reserve(400 * MIB) is None
+    machine.use(0.45)
+    assert machine.reserve(400 * MIB) is None
+    assert machine.statistics().promised_bytes == 50 * MIB
+    promise.release()
+    promise.release()
+    assert machine.statistics().promised_bytes == 0
+    assert machine.statistics().reservation_count == 0
+
+
+def test_a_promise_ends_with_its_block():
+    """Also when the agent fails."""
+    machine = Machine()
+    with pytest.raises(ZeroDivisionError), machine.reserve(MIB):
+        raise ZeroDivisionError
+    assert machine.statistics().reservation_count == 0
+
+
+def test_a_burst_cannot_pass_on_one_reading():
+    """What was just granted counts although nothing shows it yet; later the reading does."""
+    machine = Machine(assumed_bytes=10 * MIB).use(0.5)
+    assert sum(machine.can_spawn() for _ in range(1000)) == 10
+    refusal = machine.ask()
+    assert "cannot be seen yet" in refusal.reason
+    machine.now += refusal.retry_after_seconds
+    assert machine.can_spawn()
+
+
+def test_above_the_ramp_starts_are_granted_one_by_one():
+    """So far apart that the next reading may show the last."""
+    machine = Machine(ramp_seconds=0.05).use(0.7)
+    granted = 0
+    for _ in range(1000):
+        machine.now += 0.001
+        granted += machine.can_spawn()
+    assert granted == 20
+
+
+def test_threads_cannot_pass_the_limit_together():
+    """A question and its promise are one step."""
+    machine = Machine().use(0.3)
+    gate = threading.Barrier(16)
+
+    def ask():
+        gate.wait()
+        for _ in range(50):
+            machine.reserve(10 * MIB)
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert machine.statistics().promised_bytes == 500 * MIB
+
+
+def test_a_listener_may_ask_the_monitor():
+    """It is told outside of the lock."""
+    machine = Machine()
+    answers = []
+    machine.monitor._bus.subscribe(SpawnsRefused, lambda event: answers.append(machine.can_spawn()))
+    machine.use(0.9).can_spawn()
+    assert answers == [False]
+
+
+@pytest.mark.parametrize("needed_bytes", [-1, 1.5, "1", None, True])
+def test_what_is_no_number_of_bytes_is_refused(needed_bytes):
+    """And nothing is promised or counted."""
+    machine = Machine()
+    for ask in machine.reserve, lambda needed: machine.can_spawn(needed_bytes=needed):
+        with pytest.raises(LimitOutOfRangeError, match="needed_bytes"):
+            ask(needed_bytes)
+    assert machine.statistics().granted_count == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("rfgu"), st.integers(0, 300), st.integers(0, 1000)), max_size=60
+    )
+)
+def test_promises_are_never_negative_and_end_at_nothing(steps):
+    """Whatever is reserved, used, grown and released, in whatever order."""
+    machine = Machine()
+    promises = []
+    for step, size, share in steps:
+        if step == "r":
+            promises.append(machine.reserve(size * MIB))
+        elif step == "f" and promises:
+            promise = promises.pop(size % len(promises))
+            if promise is not None:
+                promise.release()
+        else:
+            machine.use(share / 1000).can_spawn()
+        open_bytes = machine.statistics().promised_bytes
+        assert 0 <= open_bytes <= sum(promise.needed_bytes for promise in promises if promise)
+    for promise in filter(None, promises):
+        promise.release()
+    assert machine.statistics().promised_bytes == 0
+
+
+PROGRAM = Path(__file__).parent / "scripts" / "run_in_little_memory.py"
+
+
+def run_program(mode, where):
+    return subprocess.run(
+        [sys.executable, PROGRAM, mode, where],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this limit is not held")
+def test_a_program_that_runs_out_of_address_space_does_not_when_it_asks():
+    """The same work, in waves that fit."""
+    assert "MemoryError" in run_program("plain", "address_space").stderr
+    done = run_program("guarded", "address_space")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "True\n")
+
+
+def test_a_program_that_the_kernel_kills_lives_when_it_asks():
+    """In a real control group, where one can be made."""
+    folder = make_group(200 * MIB)
+    if folder is None:
+        pytest.skip("no control group can be made here")
+    try:
+        assert run_program("plain", str(folder)).returncode == -signal.SIGKILL
+        done = run_program("guarded", str(folder))
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", "True\n")
+    finally:
+        folder.rmdir()
