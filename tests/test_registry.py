@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import memguard
 from memguard import WeakAgentRegistry, get_active_agent_count
+from process import run_fresh
 
 pytestmark = pytest.mark.native
 
@@ -598,6 +599,18 @@ def test_threads_lose_and_double_nothing():
     assert registry.statistics().registered_count == 8_000 - len(refused)
     assert registry.statistics().unregistered_count >= 8 * 167
     assert (len(registry), get_active_agent_count()) == (0, start)
+
+
+def test_views_are_there_whatever_was_imported_first():
+    """Also where only native modules were, as under pytest, which loads names when used."""
+    code = """
+        import pytest, sys
+        from memguard._registry import WeakAgentRegistry
+        assert "memguard.agents.registry" not in sys.modules
+        registry = WeakAgentRegistry()
+        print(len(registry.agents), len(registry.metadata), registry.statistics().active_count)
+    """
+    assert run_fresh(code).split() == ["0", "0", "0"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -7,10 +7,6 @@ from memguard.agents.registry import RegistryStatistics
 
 _Default = TypeVar("_Default")
 
-def show_with(
-    view: Callable[[WeakAgentRegistry, Callable[..., Any]], Mapping[Any, Any]],
-    statistics: Callable[[int, int, int, int, int], RegistryStatistics],
-) -> None: ...
 def get_active_agent_count() -> int: ...
 
 @disjoint_base

@@ -51,16 +51,15 @@ cdef object _view = None
 cdef object _statistics = None
 
 
-def show_with(view, statistics):
-    """Let registries make their views and statistics of this.
-
-    Args:
-        view: Made from a registry and the method that finds by id.
-        statistics: Made from the numbers of `WeakAgentRegistry.counts`.
-    """
+cdef int _load_values() except -1:
+    """Load what views and statistics are made of, when it is first needed."""
     global _view, _statistics
-    _view = view
-    _statistics = statistics
+    if _view is None:
+        from memguard.agents.registry import RegistryStatistics, View
+
+        _statistics = RegistryStatistics
+        _view = View
+    return 0
 
 
 @cython.binding(True)
@@ -244,15 +243,18 @@ cdef class WeakAgentRegistry:
     @property
     def agents(self):
         """The living agents by id: a read-only view of what there is now."""
+        _load_values()
         return _view(self, self.get)
 
     @property
     def metadata(self):
         """What is known of the living agents, by id: a read-only view."""
+        _load_values()
         return _view(self, self.get_metadata)
 
     def statistics(self):
         """Count what became of the agents so far."""
+        _load_values()
         return _statistics(*self.counts())
 
     def counts(self):

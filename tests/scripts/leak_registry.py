@@ -35,7 +35,7 @@ def check_that_all_are_called():
         for name, value in vars(_registry).items()
         if callable(value) and not isinstance(value, type) and not name.startswith("__")
     }
-    assert found - {"show_with"} == FUNCTIONS.keys(), found ^ FUNCTIONS.keys()
+    assert found == FUNCTIONS.keys(), found ^ FUNCTIONS.keys()
     attributes = {name for name in vars(WeakAgentRegistry) if not name.startswith("__")}
     properties = {"agents", "metadata", "on_death"}
     assert attributes - {"register"} - properties == METHODS.keys(), attributes

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from memguard import _registry
 from memguard._registry import WeakAgentRegistry, get_active_agent_count
 
 __all__ = ["RegistryStatistics", "WeakAgentRegistry", "get_active_agent_count"]
@@ -39,7 +38,7 @@ class RegistryStatistics:
     peak_active_count: int
 
 
-class _View(Mapping[Any, Any]):
+class View(Mapping[Any, Any]):
     """What a registry has for each living agent, never more, never less."""
 
     __slots__ = ("_find", "_registry")
@@ -85,20 +84,17 @@ class _View(Mapping[Any, Any]):
 
 
 class _Items(ItemsView[Any, Any]):
-    _mapping: _View
+    _mapping: View
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self._mapping.pairs()
 
 
 class _Values(ValuesView[Any]):
-    _mapping: _View
+    _mapping: View
 
     def __iter__(self) -> Iterator[Any]:
         return map(itemgetter(1), self._mapping.pairs())
 
     def __contains__(self, value: object) -> bool:
         return any(found is value or found == value for found in self)
-
-
-_registry.show_with(_View, RegistryStatistics)
