@@ -5,18 +5,23 @@ from typing import Any
 from benchmarks.tables import by_version, ratio, table
 from benchmarks.ways import FLOOR, LOOP, MEMGUARD, REPORT
 
+LEAST_SHARE = 0.05
+"""What is less than this share of the loop is noise."""
+
 HEAD = """\
 # Benchmarks of what agents live in
 
 Written by `python -m benchmarks --only agents` (after `pip install -e ".[bench]"`); the numbers
 are kept in `benchmarks/results.json`. All ways to do an operation are measured in turn, in one
 process, and compared with each other. Medians; an otherwise idle machine; automatic collection off.
+Processor time where one thread does all, and the time that passes with eight.
 
 - **report**: the pure-Python classes that memguard started from, written out in
   `benchmarks/baselines/`, and completed where they cannot run.
 - **floor**: native methods that take the same arguments and do nothing, compiled in the same way
   (`benchmarks/floor.pyx`). Nothing that is called as a method can be faster.
 - **loop**: what the loop itself takes, and in tasks to wait once; it is taken off all the others.
+  What is less than a twentieth of it cannot be told from noise: "-".
 - **8 threads** share one pool, registry or manager; **1,000 tasks** do, too, and each lets the
   others run in the middle of each operation, so that a thousand are under way at any time.
 - In "register, drop" the agents exist before, and die at the end: to end them is in the loop.
@@ -93,11 +98,17 @@ def _version(version: str, measured: dict[str, Any]) -> str:
         for way in seconds[operation, situations[0]]:
             row = [way]
             for situation in situations:
-                ways = seconds[operation, situation]
-                bracket = (
-                    "" if way in (LOOP, MEMGUARD) else f" ({ratio(ways[way] / ways[MEMGUARD])})"
-                )
-                row.append(f"{ways[way] * 1e9:,.0f}{bracket}")
+                row.append(_cell(seconds[operation, situation], way))
             rows.append(row)
         parts.append(table([operation, *situations], rows))
     return "\n".join(parts)
+
+
+def _cell(seconds: dict[str, float], way: str) -> str:
+    least = seconds[LOOP] * LEAST_SHARE
+    if seconds[way] < least:
+        return "-"
+    text = f"{seconds[way] * 1e9:,.0f}"
+    if way in (LOOP, MEMGUARD) or seconds[MEMGUARD] < least:
+        return text
+    return f"{text} ({ratio(seconds[way] / seconds[MEMGUARD])})"
