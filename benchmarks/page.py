@@ -25,6 +25,8 @@ finds nothing to free. Medians; an otherwise idle machine; automatic collection 
 A scan holds the interpreter for as long as it takes, like a collection does. As a rule of thumb a
 full collection takes 60 to 250 ns for each object that the collector tracks, so half of that for a
 million objects is 30 to 120 ms.
+
+Contexts, pools, registries and lifecycles have [a page of their own](benchmarks-agents.md).
 """
 
 WHAT = """\
