@@ -910,3 +910,81 @@ def test_of_several_that_end_an_agent_one_does(manager, ended):
     assert len(ended) == len(set(ended)) == 400
     assert sum(told) <= 200
     assert counts_of(manager) == (400, 0, 400, 0)
+
+
+class Owner:
+    """Counts how often it was cleaned up."""
+
+    def __init__(self):
+        self.cleanup_count = 0
+
+    def on_done(self):
+        """Be a callback."""
+
+    def cleanup(self):
+        self.cleanup_count += 1
+
+
+@pytest.mark.parametrize("kind", [AgentContext, type("Named", (AgentContext,), {})])
+def test_an_agent_that_simply_dies_is_cleaned_up_once(kind):
+    """Owners of its callbacks are told, however often its memory was used before."""
+    manager = AgentLifecycleManager()
+    owners = [Owner() for _ in range(100)]
+    for number, owner in enumerate(owners):
+        context = kind(number)
+        context.callbacks.append(owner.on_done)
+        manager.register_agent(number, context)
+        del context
+    assert [owner.cleanup_count for owner in owners] == [1] * len(owners)
+    assert not manager.active_agents
+
+
+def test_an_agent_that_dies_in_a_cycle_is_cleaned_up_by_the_collector():
+    """Once, like any other."""
+    manager, owner = AgentLifecycleManager(), Owner()
+    context = AgentContext("task")
+    context.callbacks.append(owner.on_done)
+    context.data.append(context)
+    manager.register_agent("task", context)
+    del context
+    assert owner.cleanup_count == 0
+    gc.collect()
+    assert owner.cleanup_count == 1
+
+
+def test_an_agent_that_was_finished_is_not_cleaned_up_again_when_it_dies():
+    """What it was given afterwards is its own affair."""
+    manager, first, second = AgentLifecycleManager(), Owner(), Owner()
+    context = AgentContext("task")
+    context.callbacks.append(first.on_done)
+    manager.register_agent("task", context)
+    manager.finish("task")
+    context.callbacks.append(second.on_done)
+    del context
+    assert (first.cleanup_count, second.cleanup_count) == (1, 0)
+
+
+def test_a_context_that_nobody_manages_is_not_cleaned_up_when_it_dies():
+    """As in the report."""
+    owner = Owner()
+    context = AgentContext("task")
+    context.callbacks.append(owner.on_done)
+    del context
+    assert owner.cleanup_count == 0
+
+
+def test_cleanup_at_death_may_keep_the_agent():
+    """It is whole, and still known by its id."""
+    manager, kept = AgentLifecycleManager(), []
+
+    class Keeping(AgentContext):
+        def cleanup(self):
+            super().cleanup()
+            kept.append(self)
+
+    context = Keeping("task")
+    manager.register_agent("task", context)
+    del context
+    assert [context.task_id for context in kept] == ["task"]
+    assert list(manager.active_agents) == ["task"]
+    manager.finish("task")

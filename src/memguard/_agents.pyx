@@ -72,6 +72,7 @@ cdef extern from "_kernel/reuse.h":
     bint mg_keep(PyObject *list_, Py_ssize_t most, object)
     int mg_wipe_dict(object) except -1
     object mg_steal(PyObject *)
+    void mg_let_finalize(object)
 
 
 cdef extern from "_kernel/identities.h":
@@ -102,6 +103,7 @@ cdef enum:
     RETURNED = 4    # its pool has it back, or had and dropped it
     CLOSING = 8
     RETURNING = 16
+    TENDED = 32     # somebody sees to it that it is cleaned up at its end
 
 
 @cython.trashcan(True)
@@ -152,6 +154,11 @@ cdef class AgentContext:
         if parent_context is not None:
             parent_ref = _tie(parent_context, &depth)
         _begin(self, task_id, parent_ref, depth)
+
+    def __del__(self):
+        if self._state & TENDED:
+            self._state &= ~TENDED
+            self.cleanup()
 
     def __dealloc__(self):
         # Here and not in a finalizer: it runs once, whatever a subclass resurrects,
@@ -425,7 +432,7 @@ cdef int _begin(AgentContext context, task_id, parent_ref, int depth) except -1:
     context._task_id = task_id
     context._parent_ref = parent_ref
     context._depth = depth
-    context._state = 0 if parent_ref is None else FILLED
+    context._state = was & TENDED | (0 if parent_ref is None else FILLED)
     if was & FILLED:
         _detach(context)
     return 0
@@ -659,11 +666,19 @@ def clean(AgentContext context not None):
 
     Within another cleanup on the same thread, what owners raise goes to that one.
     """
+    context._state &= ~TENDED
     if _asks_nobody(context):
         if not context._state & RETURNED:
             _emptied(context)
         return []
     return _counted(_clean_gathering(context))
+
+
+def tend(AgentContext context not None):
+    """Let a context be cleaned up when it dies, unless `clean` or `close` came first."""
+    if not context._state & (CLOSED | RETURNED):
+        context._state |= TENDED
+        mg_let_finalize(context)
 
 
 def close_gathering(AgentContext context not None):

@@ -28,6 +28,7 @@ from memguard._agents import (
     AgentContext as _AgentContext,
     clean as _clean,
     close_gathering as _close_gathering,
+    tend as _tend,
 )
 from memguard.errors import (
     LifecycleClosedError as _LifecycleClosedError,
@@ -150,6 +151,8 @@ cdef class LifeTable(WeakAgentRegistry):
         except TypeError:
             pass    # to register it will say what is wrong
         self.add(agent_id, context, life, False)
+        if isinstance(context, _AgentContext):
+            _tend(context)
         if parent is not None:
             parent.adopt(life)
         if self.is_closed:

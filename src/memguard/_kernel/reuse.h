@@ -13,6 +13,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdint.h>
+
 #ifdef _MSC_VER
 #define MG_OF_THIS_THREAD __declspec(thread)
 #else
@@ -151,6 +153,17 @@ mg_wipe_dict(PyObject *object)
     PyDict_Clear(dict);
     Py_DECREF(dict);
     return failed;
+}
+
+/* Let the finalizer of an object run when it dies, whatever ran for what had the
+   same memory before: Cython's lists of freed objects leave that mark in the
+   collector's header, in the lowest bit of its second word. */
+static inline void
+mg_let_finalize(PyObject *object)
+{
+#ifndef Py_GIL_DISABLED
+    ((uintptr_t *)object)[-1] &= ~(uintptr_t)1;
+#endif
 }
 
 static inline PyObject *
