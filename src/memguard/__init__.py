@@ -18,6 +18,19 @@ import sys as _sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memguard.admission.breaker import DelegationCircuitBreaker
+    from memguard.admission.delegation import Delegation
+    from memguard.admission.refusals import (
+        BudgetExceeded,
+        CircuitOpen,
+        DelegationCycle,
+        DelegationRefused,
+        DepthExceeded,
+        MemoryShort,
+        ParallelismExceeded,
+    )
+    from memguard.admission.settings import AdmissionSettings, AgentLimits
+    from memguard.admission.token import DelegationToken
     from memguard.agents.context import AgentContext
     from memguard.agents.current import carry_agent, current_agent
     from memguard.agents.lifecycle import AgentLifecycleManager
@@ -62,17 +75,27 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_CUTS",
+    "AdmissionSettings",
     "Advice",
     "AgentContext",
     "AgentIdTakenError",
     "AgentLifecycleManager",
+    "AgentLimits",
     "AgentMemoryPool",
     "AsyncHooksPendingError",
+    "BudgetExceeded",
     "CannotCopyError",
+    "CircuitOpen",
     "ContextClosed",
     "Cut",
     "Cycle",
     "CycleTally",
+    "Delegation",
+    "DelegationCircuitBreaker",
+    "DelegationCycle",
+    "DelegationRefused",
+    "DelegationToken",
+    "DepthExceeded",
     "Edge",
     "EnteredTwiceError",
     "FreeList",
@@ -80,8 +103,10 @@ __all__ = [
     "LifecycleStatistics",
     "LimitOutOfRangeError",
     "MemguardError",
+    "MemoryShort",
     "MismatchedReportsError",
     "NotNewError",
+    "ParallelismExceeded",
     "PoolError",
     "PoolStatistics",
     "RegistryStatistics",
@@ -109,16 +134,28 @@ __all__ = [
 
 _HOMES = {
     "DEFAULT_CUTS": "heap.cuts",
+    "AdmissionSettings": "admission.settings",
     "Advice": "heap.advice",
     "AgentContext": "agents.context",
     "AgentLifecycleManager": "agents.lifecycle",
+    "AgentLimits": "admission.settings",
     "AgentMemoryPool": "agents.pool",
+    "BudgetExceeded": "admission.refusals",
+    "CircuitOpen": "admission.refusals",
     "Cut": "heap.cuts",
     "Cycle": "heap.shapes",
     "CycleTally": "agents.tally",
+    "Delegation": "admission.delegation",
+    "DelegationCircuitBreaker": "admission.breaker",
+    "DelegationCycle": "admission.refusals",
+    "DelegationRefused": "admission.refusals",
+    "DelegationToken": "admission.token",
+    "DepthExceeded": "admission.refusals",
     "Edge": "heap.loops",
     "FreeList": "agents.pool",
     "LifecycleStatistics": "agents.tally",
+    "MemoryShort": "admission.refusals",
+    "ParallelismExceeded": "admission.refusals",
     "PoolStatistics": "agents.pool",
     "RegistryStatistics": "agents.registry",
     "ScanReport": "heap.report",
