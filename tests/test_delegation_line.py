@@ -19,13 +19,13 @@ from memguard.admission.refusals import (
     ParallelismExceeded,
 )
 
-LONGEST_SECONDS = 60
+LONGEST_SECONDS = 20
 
 
 @pytest.fixture
 def breaker():
-    """One slot, and a look every hundredth of a second."""
-    return DelegationCircuitBreaker(max_parallel_delegations=1, look_again_seconds=0.01)
+    """One slot; nobody looks again while a test runs, so each is told or waits on."""
+    return DelegationCircuitBreaker(max_parallel_delegations=1, look_again_seconds=1000)
 
 
 def until(condition):
@@ -205,6 +205,23 @@ def test_a_slot_that_is_free_is_not_waited_for(breaker):
     asyncio.run(run())
 
 
+def test_a_slot_that_becomes_free_before_one_is_in_the_line_is_seen(breaker):
+    """Between the refusal and the line anything may happen."""
+    holder = breaker.delegate("holder")
+    holder.__enter__()
+    breaker._tell_queued = lambda agent, parent: holder.__exit__(None, None, None)
+    with breaker.delegate("thread", parent=None, wait_seconds=5):
+        pass
+    holder = breaker.delegate("holder")
+    holder.__enter__()
+
+    async def run():
+        async with breaker.delegate("task", parent=None, wait_seconds=5):
+            pass
+
+    asyncio.run(run())
+
+
 def test_who_is_cancelled_leaves_the_line(breaker):
     """And if its turn had just come, the next one gets it."""
 
@@ -238,23 +255,30 @@ def test_who_waits_in_a_loop_that_was_closed_is_passed_over(breaker):
         async with breaker.delegate("lost", parent=None, wait_seconds=None):
             pass
 
+    def thread():
+        with breaker.delegate("next", wait_seconds=LONGEST_SECONDS):
+            pass
+
     loop = asyncio.new_event_loop()
-    with breaker.delegate("holder"):
-        task = loop.create_task(waits())
-        loop.run_until_complete(asyncio.sleep(0))
-        assert breaker.statistics().waiting_count == 1
-        loop.close()
+    with ThreadPoolExecutor(1) as pool:
+        with breaker.delegate("holder"):
+            task = loop.create_task(waits())
+            loop.run_until_complete(asyncio.sleep(0))
+            assert breaker.statistics().waiting_count == 1
+            loop.close()
+            future = pool.submit(thread)
+            until(waiting(breaker, 2))
+        future.result(2 * LONGEST_SECONDS)
     assert breaker.statistics().waiting_count == 0
-    with breaker.delegate("next"):
-        pass
     task._log_destroy_pending = False
     del task
     gc.collect()
     assert breaker.statistics().running_count == 0
 
 
-def test_who_waits_hears_of_a_holder_whose_loop_was_closed(breaker):
+def test_who_waits_hears_of_a_holder_whose_loop_was_closed():
     """Although nobody ends that delegation."""
+    breaker = DelegationCircuitBreaker(max_parallel_delegations=1, look_again_seconds=0.01)
 
     async def holds():
         async with breaker.delegate("lost"):
@@ -454,8 +478,9 @@ def test_under_trio_delegations_go_in_and_out():
     assert sorted(chains) == [("root", "a"), ("root", "b")]
 
 
-def test_an_interrupt_while_a_thread_waits_leaves_the_line(breaker):
+def test_an_interrupt_while_a_thread_waits_leaves_the_line():
     """Ctrl-C in the main thread is one."""
+    breaker = DelegationCircuitBreaker(max_parallel_delegations=1, look_again_seconds=0.01)
 
     class Interrupting:
         """Let the look that those who wait take interrupt them."""
@@ -560,7 +585,9 @@ def test_going_in_and_out_leaves_no_memory_behind():
             with breaker.delegate("c", parent=b.token):
                 with contextlib.suppress(DelegationRefused), breaker.delegate("d"):
                     pass
-        with contextlib.suppress(ValueError), breaker.delegate("a"):
+        with contextlib.suppress(ValueError), breaker.delegate("a"), breaker.delegate("b"):
+            raise ValueError
+        with breaker.delegate("a"), contextlib.suppress(ValueError), breaker.delegate("b"):
             raise ValueError
         with contextlib.suppress(StopIteration):
             in_task().send(None)

@@ -34,6 +34,7 @@ class Run:
     def chain(self) -> tuple[str, ...]: ...
     @property
     def root_id(self) -> int: ...
+    has_failed_below: bool
     loop: AbstractEventLoop | None
 
 @final

@@ -91,6 +91,7 @@ cdef class Run:
             of its chain [count].
         reserved_bytes: What it has reserved [bytes].
         has_ended: Whether it was left.
+        has_failed_below: Whether a failure passed out of one that it waited for.
         loop: The event loop of its holder, until it ends; None for threads.
     """
 
@@ -111,6 +112,7 @@ cdef class Run:
     # Ended where it was not the current one: who comes back to it in that
     # context goes on to its parent.
     cdef bint is_passed
+    cdef public bint has_failed_below
     cdef public object loop
 
     @property

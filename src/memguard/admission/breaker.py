@@ -127,9 +127,8 @@ class DelegationCircuitBreaker(Gate):
         self._failed_count = 0
         self._abandoned_count = 0
         self._looked_at_seconds = -math.inf
-        # Runs that try a half-open circuit, and those below which something failed.
+        # Runs that try a half-open circuit.
         self._trials: set[Run] = set()
-        self._failed_below: set[Run] = set()
         self._active = ActiveDelegations(self._counts, self._line.hand_on)
         self.events = EventBus() if events is None else events
         self._prepare(self._store, Delegation)
@@ -474,13 +473,11 @@ class DelegationCircuitBreaker(Gate):
     ) -> None:
         # A failure counts once, where it arose: a parent of which a child failed is
         # taken to fail of that.
-        has_failed_below = run in self._failed_below
-        self._failed_below.discard(run)
         if outcome == "failed":
             lender = self._counts.lender_of(run.parent)
             if lender is not None:
-                self._failed_below.add(lender)
-            if not has_failed_below:
+                lender.has_failed_below = True
+            if not run.has_failed_below:
                 delegation.is_trial = False
                 self._tell_of(self._circuit.fail())
         if delegation.is_trial:
@@ -499,7 +496,6 @@ class DelegationCircuitBreaker(Gate):
         if self._store.leave(run):
             self._abandoned_count += 1
             self._active.forget(run)
-            self._failed_below.discard(run)
             self._line.hand_on()
 
     # Holders that nobody will hear of.
