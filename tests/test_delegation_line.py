@@ -545,12 +545,12 @@ def test_halfway_made_native_objects_answer_with_errors():
     passage = _admission.Passage()
     for call in (
         passage.__enter__,
-        lambda: passage.__aenter__().__await__(),
         passage._enter,
         passage._drop,
     ):
         with pytest.raises((AttributeError, NotImplementedError, TypeError)):
             call()
+    assert passage._passes_at_once() is False
     assert passage.__exit__(None, None, None) is None
     assert _admission.Ledger().admit(None, "a").chain == ("a",)
     assert _admission.Gate()._current() is None

@@ -85,7 +85,7 @@ class DelegationCircuitBreaker(Gate):
         events: The bus.
 
     Cost:
-        In and out again where nobody waits or listens: 1.3 times ``async with`` of
+        In and out again where nobody waits or listens: 1.5 to 1.8 times ``async with`` of
         an asyncio.Semaphore; see ``benchmarks/admission.py``.
 
     Thread-safety:

@@ -200,7 +200,12 @@ class Delegation(Passage):
             raise CannotWaitError(self.agent, "it would stop the event loop; use async with")
         return self._sleep(request, parent).in_thread(parent, self.agent, cost_bytes)
 
-    async def _enter_async(self) -> Self:
+    async def __aenter__(self) -> Self:
+        if not self._passes_at_once():
+            await self._enter_in_task()
+        return self
+
+    async def _enter_in_task(self) -> None:
         request, parent, cost_bytes = self._start()
         try:
             outcome = self._breaker._try(self, parent, cost_bytes)
@@ -212,7 +217,6 @@ class Delegation(Passage):
         self._settle(outcome, request, parent)
         if self.run is not None:
             self.run.loop = running_loop()
-        return self
 
     async def _wait_async(
         self, request: Request, parent: Run | None, cost_bytes: int
