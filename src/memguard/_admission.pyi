@@ -2,10 +2,14 @@ from asyncio import AbstractEventLoop
 from collections.abc import Collection, Generator, Iterable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, final
+from typing import Any, Literal, Protocol, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
+from memguard.admission.delegation import Delegation
+from memguard.admission.token import DelegationToken
+
+UNSET: Any
 CURRENT: ContextVar[Run | None]
 
 @final
@@ -156,6 +160,27 @@ class Gate:
     def alarm(self) -> Flag: ...
     def _prepare(self, store: Any, passage_type: type[Passage]) -> None: ...
     def _open(self, agent: object) -> Any: ...
+    def delegate(
+        self,
+        agent: str,
+        *,
+        wait_seconds: float | None = ...,
+        from_task: object = None,
+        parent: Delegation | DelegationToken | None = ...,
+        task: object = None,
+        cost_bytes: int | None = None,
+        on_refuse: Literal["raise", "message"] | None = None,
+    ) -> Delegation: ...
+    def _ask_for(
+        self,
+        passage: Any,
+        wait_seconds: float | None,
+        from_task: object,
+        parent: object,
+        task: object,
+        cost_bytes: int | None,
+        on_refuse: str | None,
+    ) -> None: ...
     def _current(self) -> Run | None: ...
     def _hand_on(self) -> None: ...
     def _checked_agent(self, agent: object) -> str: ...

@@ -3,7 +3,7 @@
 
 Covers: runs, the ledger that counts them, and going in and out where nobody has
 to wait or to be told. Native because it surrounds every run of an agent: the
-same in Python took twice as long.
+same in Python took more than twice as long.
 
 Does not cover: waiting, refusals in words, events, the circuit
 (``memguard.admission``).
@@ -39,6 +39,15 @@ cdef object _CURRENT = PyContextVar_New("memguard_run", NULL)
 CURRENT = _CURRENT
 """The context variable itself: the innermost `Run`, of whichever ledger."""
 
+cdef class _Unset:
+    """What was not given, where None means something."""
+
+    def __repr__(self):
+        return "<from the breaker>"
+
+
+cdef object _UNSET = _Unset()
+UNSET = _UNSET
 cdef tuple _NO_ARGUMENTS = ()
 cdef object _get_running_loop = None
 
@@ -661,7 +670,7 @@ cdef class Gate:
         self.owner = store.ledger.owner
         self.passage_type = passage_type
 
-    def _open(self, agent):
+    cpdef _open(self, agent):
         """Make a passage for an agent."""
         cdef Passage passage
         if self.passage_type is None:
@@ -674,9 +683,50 @@ cdef class Gate:
         passage.is_plain = True
         return passage
 
+    def delegate(
+        self, agent, *, wait_seconds=_UNSET, from_task=None, parent=_UNSET, task=None,
+        cost_bytes=None, on_refuse=None,
+    ):
+        """Ask for the right to run an agent: a context, sync or async, or a decorator.
+
+        Nothing happens before it is entered.
+
+        Args:
+            agent: Name of the agent.
+            wait_seconds: How long to wait if too many run [s]: 0 refuses at once,
+                None waits without end. All other limits refuse at once.
+            from_task: Who delegates, as in `can_delegate`.
+            parent: Who delegates, as a delegation or its token; None begins a
+                chain. Without this and *from_task* the context tells.
+            task: By what it will be known in ``active_delegations``; its number
+                by default.
+            cost_bytes: What to reserve of ``max_bytes`` [bytes]; by default what is
+                expected of such an agent.
+            on_refuse: "raise" or "message"; by default what the breaker does.
+
+        Raises:
+            WrongTypeError: *agent* is no string, or *parent* no delegation.
+            LimitOutOfRangeError: *wait_seconds* or *cost_bytes* is below 0.
+            UnknownOptionError: *on_refuse* does not exist.
+            DelegationRefused: When it is entered, and there is no room; see its
+                children.
+        """
+        passage = self._open(agent)
+        if (
+            wait_seconds is not _UNSET or from_task is not None or parent is not _UNSET
+            or task is not None or cost_bytes is not None or on_refuse is not None
+        ):
+            self._ask_for(passage, wait_seconds, from_task, parent, task, cost_bytes, on_refuse)
+        return passage
+
     def _current(self):
         """Give the run of this gate that the context is in, or None."""
         return _own_of(get_value(_CURRENT), self.owner)
+
+    def _ask_for(
+        self, passage, wait_seconds, from_task, parent, task, cost_bytes, on_refuse
+    ):
+        raise NotImplementedError
 
     def _hand_on(self):
         raise NotImplementedError

@@ -12,14 +12,14 @@ waits below it, for nobody else could make that tree go on.
 from _thread import allocate_lock
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from memguard._admission import Breach, Run
 from memguard.admission.circuit import CircuitRecord
 from memguard.admission.refusals import Reason
 from memguard.admission.store import LimitStore
 
-Outcome = Run | Breach | CircuitRecord
+Outcome: TypeAlias = Run | Breach | CircuitRecord
 """Admitted, refused by a limit, refused because the circuit opened."""
 
 
