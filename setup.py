@@ -67,6 +67,7 @@ extensions = [
     extension("_agents", []),
     extension("_registry", []),
     extension("_lives", []),
+    extension("_admission", []),
 ]
 
 setup(

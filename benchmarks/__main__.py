@@ -78,6 +78,11 @@ def measure_agents() -> dict[str, Any]:
     return {"agents": {**_circumstances(), "operations": _run("agents")}}
 
 
+def measure_admission() -> dict[str, Any]:
+    """Go in and out of delegations, semaphores and breakers."""
+    return {"admission": {**_circumstances(), **_run("admission")[0]}}
+
+
 def main() -> None:
     """Measure, keep, write the page, print it."""
     parser = argparse.ArgumentParser(
@@ -86,7 +91,7 @@ def main() -> None:
         " live in against the standard library. Takes about a quarter of an hour, 6 GiB of memory,"
         " and an otherwise idle machine.",
     )
-    parser.add_argument("--only", choices=("scans", "agents"), help="measure one part")
+    parser.add_argument("--only", choices=("scans", "agents", "admission"), help="measure one part")
     parser.add_argument(
         "--largest",
         type=lambda text: int(float(text)),
@@ -100,10 +105,12 @@ def main() -> None:
     options = parser.parse_args()
     require_release_build()
     measured: dict[str, Any] = {}
-    if options.only != "agents":
+    if options.only in (None, "scans"):
         measured |= measure_scans(largest=options.largest, with_peers=not options.no_peers)
-    if options.only != "scans":
+    if options.only in (None, "agents"):
         measured |= measure_agents()
+    if options.only in (None, "admission"):
+        measured |= measure_admission()
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
     version = ".".join(platform.python_version_tuple()[:2])
     results[version] = results.get(version, {}) | measured

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.admission_page import write_admission_page
 from benchmarks.agents_page import write_agents_page
 from benchmarks.tables import by_version, ratio, table
 
@@ -42,11 +43,14 @@ def write_pages(results: dict[str, Any], folder: Path) -> list[Path]:
     """Write each page for which there are numbers; gives the files."""
     scans = {version: measured for version, measured in results.items() if "scans" in measured}
     agents = {v: measured["agents"] for v, measured in results.items() if "agents" in measured}
+    admission = {v: answer["admission"] for v, answer in results.items() if "admission" in answer}
     texts = {}
     if scans:
         texts["benchmarks.md"] = write_scans_page(scans)
     if agents:
         texts["benchmarks-agents.md"] = write_agents_page(agents)
+    if admission:
+        texts["benchmarks-delegation.md"] = write_admission_page(admission)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in texts]

@@ -19,6 +19,19 @@ import sys as _sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memguard.admission.breaker import DelegationCircuitBreaker
+    from memguard.admission.delegation import Delegation
+    from memguard.admission.refusals import (
+        BudgetExceeded,
+        CircuitOpen,
+        DelegationCycle,
+        DelegationRefused,
+        DepthExceeded,
+        MemoryShort,
+        ParallelismExceeded,
+    )
+    from memguard.admission.settings import AdmissionSettings, AgentLimits
+    from memguard.admission.token import DelegationToken
     from memguard.agents.context import AgentContext
     from memguard.agents.current import carry_agent, current_agent
     from memguard.agents.lifecycle import AgentLifecycleManager
@@ -85,20 +98,30 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_CUTS",
+    "AdmissionSettings",
     "Advice",
     "AgentContext",
     "AgentIdTakenError",
     "AgentLifecycleManager",
+    "AgentLimits",
     "AgentMemoryPool",
     "AlertSettings",
     "AsyncHooksPendingError",
+    "BudgetExceeded",
     "CannotCopyError",
+    "CircuitOpen",
     "CollectorSettings",
     "ConfiguredCollector",
     "ContextClosed",
     "Cut",
     "Cycle",
     "CycleTally",
+    "Delegation",
+    "DelegationCircuitBreaker",
+    "DelegationCycle",
+    "DelegationRefused",
+    "DelegationToken",
+    "DepthExceeded",
     "Edge",
     "EnteredTwiceError",
     "FreeList",
@@ -109,8 +132,10 @@ __all__ = [
     "MemguardError",
     "MemoryPressureAlertSystem",
     "MemoryReading",
+    "MemoryShort",
     "MismatchedReportsError",
     "NotNewError",
+    "ParallelismExceeded",
     "PoolError",
     "PoolStatistics",
     "PressureSettings",
@@ -153,22 +178,34 @@ __all__ = [
 
 _HOMES = {
     "DEFAULT_CUTS": "heap.cuts",
+    "AdmissionSettings": "admission.settings",
     "Advice": "heap.advice",
     "AgentContext": "agents.context",
     "AgentLifecycleManager": "agents.lifecycle",
+    "AgentLimits": "admission.settings",
     "AgentMemoryPool": "agents.pool",
     "AlertSettings": "settings",
+    "BudgetExceeded": "admission.refusals",
+    "CircuitOpen": "admission.refusals",
     "CollectorSettings": "settings",
     "ConfiguredCollector": "pressure.collector",
     "Cut": "heap.cuts",
     "Cycle": "heap.shapes",
     "CycleTally": "agents.tally",
+    "Delegation": "admission.delegation",
+    "DelegationCircuitBreaker": "admission.breaker",
+    "DelegationCycle": "admission.refusals",
+    "DelegationRefused": "admission.refusals",
+    "DelegationToken": "admission.token",
+    "DepthExceeded": "admission.refusals",
     "Edge": "heap.loops",
     "FreeList": "agents.pool",
     "GuardSettings": "settings",
     "LifecycleStatistics": "agents.tally",
     "MemoryPressureAlertSystem": "pressure.alerts",
     "MemoryReading": "pressure.reading",
+    "MemoryShort": "admission.refusals",
+    "ParallelismExceeded": "admission.refusals",
     "PoolStatistics": "agents.pool",
     "PressureSettings": "settings",
     "RegistryStatistics": "agents.registry",

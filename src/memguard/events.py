@@ -7,13 +7,11 @@ Does not cover: the events themselves, which stand beside what emits them.
 See also: ``docs/design.md``, "Rooms".
 """
 
-import logging
-import threading
-from collections.abc import Callable
+from _thread import allocate_lock
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
-
-_LOG = logging.getLogger("memguard.events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,10 @@ class EventBus:
     A listener that raises is logged and counted in `failure_count`; the others
     and the program go on.
 
+    Attributes:
+        wanted: The types that anybody asked for, always as they are now; empty
+            when nobody listens.
+
     Cost:
         To emit what nobody asked for is one look into a dict, if the caller asks
         `wants` before making the event.
@@ -42,7 +44,8 @@ class EventBus:
 
     def __init__(self) -> None:
         self._listeners: dict[type[Event], tuple[Listener[Any], ...]] = {}
-        self._changing = threading.Lock()
+        self.wanted: Mapping[type[Event], object] = MappingProxyType(self._listeners)
+        self._changing = allocate_lock()
         self._failure_count = 0
 
     @property
@@ -90,4 +93,13 @@ class EventBus:
             except Exception:  # somebody else's code: it must not break what it watches
                 with self._changing:
                     self._failure_count += 1
-                _LOG.exception("a listener for %s raised", type(event).__qualname__)
+                _log_failure(event)
+
+
+def _log_failure(event: Event) -> None:
+    # Not before it is needed: logging brings threading and a handler at exit, and
+    # importing memguard changes nothing in the process.
+    import logging
+
+    logger = logging.getLogger("memguard.events")
+    logger.exception("a listener for %s raised", type(event).__qualname__)

@@ -1,0 +1,1 @@
+"""May it start: limits of delegation, waiting for a slot, the circuit breaker."""
