@@ -210,10 +210,19 @@ class Forest:
 
     async def _start_task(self, child):
         task = asyncio.create_task(self._in_task(child))
-        if child.cancel_after is not None:
-            for _ in range(child.cancel_after):
-                await asyncio.sleep(0)
+        try:
+            if child.cancel_after is not None:
+                for _ in range(child.cancel_after):
+                    await asyncio.sleep(0)
+                task.cancel()
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
             task.cancel()
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     async def _in_task(self, node):
