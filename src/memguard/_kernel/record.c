@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define CHECK_EVERY 1024
-#define USUAL_REFERENCES 3
+#define USUAL_REFERENCES 1      /* that stand in the array of a block */
 
 static int
 compare_numbers(const void *left, const void *right)
@@ -102,10 +102,22 @@ must_stop(mg_recorder *r)
     return mg_is_raised(&r->shared->stops);
 }
 
-static inline uint32_t
-row_end(const mg_recorder *r)
+/* What was recorded last, from first on, becomes the row of the node. */
+static inline void
+end_row(mg_recorder *r, uint32_t node, size_t first)
 {
-    return (uint32_t)(r->edges.count - r->block_first);
+    mg_row *row = &r->rows->rows[node];
+    const uint32_t *edges = MG_ITEMS(uint32_t, &r->edges) + first;
+    size_t count = r->edges.count - first;
+    if (count > MG_MOST_NEAR) {
+        *row = (mg_row){MG_NEW, {MG_FAR, (uint32_t)(first - r->block_first),
+                                 (uint32_t)(r->edges.count - r->block_first)}};
+        return;
+    }
+    *row = (mg_row){MG_NEW, {count > 0 ? edges[0] : MG_NO_NODE,
+                             count > 1 ? edges[1] : MG_NO_NODE,
+                             count > 2 ? edges[2] : MG_NO_NODE}};
+    r->edges.count = first;
 }
 
 /* When the budget ends, what is left gets no references. */
@@ -126,12 +138,13 @@ record_block(mg_recorder *r, uint32_t block, const int with_popcnt)
             break;
         }
         fetch(r, node, end);
+        size_t row_first = r->edges.count;
         result = MG_UNLIKELY(mg_is_foreign(foreign, node))
             ? mg_foreign_copy(r, next_foreign++) : mg_record_references(r, node, with_popcnt);
-        r->rows->rows[node] = (mg_row){MG_NEW, row_end(r)};
+        end_row(r, node, row_first);
     }
     for (; node < end; node++) {
-        r->rows->rows[node] = (mg_row){MG_NEW, row_end(r)};
+        end_row(r, node, r->edges.count);
     }
     return result;
 }

@@ -2,7 +2,9 @@
  *
  * Nodes are numbered by address.  They are divided into blocks of equal size,
  * so that several threads can record them at a time; the references of the
- * nodes of a block lie in one array, node by node.
+ * nodes of a block lie in one array, node by node.  But most nodes have few,
+ * which then stand beside the link: a search waits for memory once for such a
+ * node, not twice.
  */
 #ifndef MG_ROWS_H
 #define MG_ROWS_H
@@ -14,11 +16,17 @@
 #define MG_BLOCK_NODES (UINT32_C(1) << MG_BLOCK_SHIFT)
 #define MG_MOST_NODES ((UINT32_C(1) << 29) - 2)
 
+#define MG_MOST_NEAR 3
+
 typedef struct {
-    uint32_t link;      /* see below */
-    uint32_t end;       /* of its references in the array of its block; they
-                           begin where those of the node before end */
+    uint32_t link;              /* see below */
+    uint32_t near[MG_MOST_NEAR];    /* references, and MG_NO_NODE for the rest; or
+                                       MG_FAR, and of those in the array of the
+                                       block the first and the end */
 } mg_row;
+
+#define MG_NO_NODE UINT32_MAX
+#define MG_FAR (UINT32_MAX - 1)
 
 /* The link of a node.  While components are searched: MG_NEW, or MG_CUT for a
    node that is cut, until it is reached; then an index; at last MG_DONE, or for a
@@ -61,11 +69,12 @@ typedef struct {
 static inline mg_span
 mg_references_of(const mg_rows *rows, uint32_t node)
 {
-    return (mg_span){
-        rows->blocks[node >> MG_BLOCK_SHIFT].edges,
-        node % MG_BLOCK_NODES == 0 ? 0 : rows->rows[node - 1].end,
-        rows->rows[node].end,
-    };
+    const uint32_t *near = rows->rows[node].near;
+    if (near[0] == MG_FAR) {
+        return (mg_span){rows->blocks[node >> MG_BLOCK_SHIFT].edges, near[1], near[2]};
+    }
+    return (mg_span){near, 0, (uint32_t)(near[0] != MG_NO_NODE) +
+                                  (near[1] != MG_NO_NODE) + (near[2] != MG_NO_NODE)};
 }
 
 static inline PyObject *
