@@ -1,4 +1,4 @@
-"""Alerts against the seed report's own rule, on readings whose truth is known.
+"""Alerts against the original report's own rule, on readings whose truth is known.
 
 Usage: python -m benchmarks.alerts [--record] [--seed N]
 
@@ -67,12 +67,12 @@ RANKS = {"normal": 0, "warning": 1, "critical": 2, "emergency": 3}
 
 
 def report_level(value: float) -> str:
-    """Give the level of a reading, as the seed report's class does."""
+    """Give the level of a reading, as the original report's class does."""
     return next((level for level in reversed(LEVELS) if value >= LEVELS[level]), "normal")
 
 
 def report_rule(values: list[float]) -> Told:
-    """Alert at every reading at a level, as the seed report's class does."""
+    """Alert at every reading at a level, as the original report's class does."""
     levels = [report_level(value) for value in values]
     alerts = [Alert(at, level) for at, level in enumerate(levels) if level != "normal"]
     return Told(alerts, levels)
@@ -265,8 +265,8 @@ def recorded() -> list[Reading]:
 
 
 RULES: dict[str, Rule] = {
-    "seed report, each reading": report_rule,
-    "seed report, each rise": report_rule_once,
+    "original report, each reading": report_rule,
+    "original report, each rise": report_rule_once,
     "memguard": memguard_rule,
 }
 

@@ -1,4 +1,4 @@
-"""Alerts for people, by the seed report's table.
+"""Alerts for people, by the original report's table.
 
 Covers: memory, circular references, depth of delegation and effectiveness of the
 collector; who is told.
@@ -54,7 +54,7 @@ class AlertStatistics:
 class MemoryPressureAlertSystem:
     """Tell people when memory is short, and when it no longer is.
 
-    Each check answers at once, from the one reading alone, as in the seed report.
+    Each check answers at once, from the one reading alone, as in the original report.
     What is told is another matter: `AlertRaised` and `AlertCleared`, once a change,
     after noise was taken out.
 

@@ -135,7 +135,7 @@ def configure_optimized_gc(
       has warmed up.
     * "latency": the same, and full collections run earlier when the event loop is
       idle; the automatic ones of the oldest generation do not.
-    * "report": the thresholds of the seed report, 300, 8 and 8, which collect more
+    * "report": the thresholds of the original report, 300, 8 and 8, which collect more
       often: more time, and not less memory for what is in use.
     * "default": nothing is changed, pauses are recorded.
 

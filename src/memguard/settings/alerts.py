@@ -1,4 +1,4 @@
-"""Settings of alerts: the seed report's table, and what keeps them few and true."""
+"""Settings of alerts: the original report's table, and what keeps them few and true."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,7 +7,7 @@ from memguard.settings.values import Number, Room, setting
 
 _RATIO = Number("ratio", 0, 1, above_minimum=True)
 _POINTS = Number("percent points", 0, 100, above_minimum=True)
-_TABLE = "seed report: Automated Alert Thresholds"
+_TABLE = "original report: Automated Alert Thresholds"
 
 
 @dataclass(frozen=True, slots=True)

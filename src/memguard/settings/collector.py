@@ -9,7 +9,7 @@ PROFILES = ("report", "default", "latency", "bytes")
 """What ``configure_optimized_gc`` can set up."""
 
 REPORT_THRESHOLDS = (300, 8, 8)
-"""Thresholds of the collector in the seed report [count]."""
+"""Thresholds of the collector in the original report [count]."""
 
 _MIB = 2**20
 
@@ -68,7 +68,7 @@ class ReliefSettings(Room):
     name: ClassVar[str] = "relief"
 
     start_ratio: float = setting(
-        0.80, Number("ratio", 0, 1, above_minimum=True), "seed report: critical level"
+        0.80, Number("ratio", 0, 1, above_minimum=True), "original report: critical level"
     )
     leave_ratio: float = setting(0.05, Number("ratio", 0, 1), "where spawns are allowed again")
     pause_seconds: float = setting(1.0, Number("seconds"), "a full collection may take 0.1 s")

@@ -6,7 +6,7 @@ from typing import ClassVar
 from memguard.settings.values import Number, Room, Size, setting
 
 REPORT_REFUSE_BYTES = 500_000_000
-"""Where the resource monitor of the seed report refuses to spawn: 500 MB in use."""
+"""Where the resource monitor of the original report refuses to spawn: 500 MB in use."""
 
 _RATIO = Number("ratio", 0, 1, above_minimum=True)
 _INTERVAL = Number("seconds", 0, 3600)
@@ -23,7 +23,7 @@ class PressureSettings(Room):
         refuse_ratio: Spawns are refused from this share of the limit on.
         leave_ratio: ... until the share is so far below that.
         refuse_used_bytes: Spawns are also refused from this resident size of the
-            process on [bytes]; the seed report's is `REPORT_REFUSE_BYTES`.
+            process on [bytes]; the original report's is `REPORT_REFUSE_BYTES`.
         ramp_ratio: From this share of the limit on, spawns are granted one by one.
         ramp_seconds: Least time between two of those grants, and how long a start
             counts as not seen yet [s].
@@ -39,12 +39,12 @@ class PressureSettings(Room):
     limit_bytes: int | None = setting(
         None, Size(1, optional=True, none_means="what the machine says"), "none is known"
     )
-    refuse_ratio: float = setting(0.80, _RATIO, "seed report: OS protection triggers at 80 %")
+    refuse_ratio: float = setting(0.80, _RATIO, "original report: OS protection triggers at 80 %")
     leave_ratio: float = setting(0.05, Number("ratio", 0, 1), "resumes at 0.75, as hysteresis")
     refuse_used_bytes: int | None = setting(
         None, Size(1, optional=True), "off: 500 MB says nothing of a machine of another size"
     )
-    ramp_ratio: float = setting(0.60, _RATIO, "seed report: warning level")
+    ramp_ratio: float = setting(0.60, _RATIO, "original report: warning level")
     ramp_seconds: float = setting(0.05, _INTERVAL, "Temporal worker tuning: ramp_throttle, 50 ms")
     assumed_bytes: int = setting(8 * 2**20, Size(0), "agents held 1 to 8 MiB in benchmarks")
     usage_seconds: float = setting(0.01, _INTERVAL, "a reading costs tens of microseconds")
