@@ -177,6 +177,41 @@ def test_roots_that_lead_back_to_where_they_are_kept_are_counted_once(give):
     assert (report.cycle_count, report.suspect_count) == (0, 0)
 
 
+def test_of_roots_only_what_their_list_holds_is_discounted():
+    """It may iterate over other objects than its own; those are held by others, too."""
+    held = self_loop()
+
+    class Elsewhere(list):
+        def __iter__(self):
+            return iter((held,))
+
+    assert memguard.scan("garbage", roots=Elsewhere()).unreachable_count == 0
+
+
+def test_roots_that_were_taken_out_of_their_list_meanwhile_are_held():
+    """As another thread may do between reading the list and looking at the heap."""
+    roots = [self_loop()]
+    taken = []
+
+    class Limit:
+        def __index__(self):
+            taken.append(roots.pop())
+            return 100
+
+    report = memguard.scan("garbage", roots=roots, max_objects=Limit())
+    assert (report.unreachable_count, len(taken)) == (0, 1)
+
+
+@pytest.mark.parametrize("give", [tuple, list, set, frozenset])
+def test_what_holds_the_roots_counts_when_a_limit_hides_whether_they_lead_to_it(give):
+    """A claim of garbage has to be certain, also of a part of the heap."""
+    child = Plain()
+    child.siblings = siblings = give([child])
+    del child
+    report = memguard.scan("garbage", roots=siblings, max_objects=1)
+    assert (report.complete, report.unreachable_count) == (False, 0)
+
+
 @pytest.mark.parametrize("describe", [True, False])
 def test_a_reference_that_is_cut_is_none_of_the_edges_of_a_cycle(describe):
     """Whether cycles are grouped in the scan or later: from an instance to its class."""

@@ -65,31 +65,48 @@ list_rest(mg_search *s, mg_vector *rest)
 }
 
 static void
-take_by_pointer(mg_search *s, PyObject *object, size_t times)
+take_by_pointer(mg_search *s, PyObject *object)
 {
     const mg_map *map = &s->state->map;
     uint32_t handle = mg_find(map, object);
     if (mg_is_open(map, handle)) {
-        while (times-- > 0) {
-            take_one(s, mg_number_of(map, handle));
+        take_one(s, mg_number_of(map, handle));
+    }
+}
+
+/* What a list, tuple or set holds as its items, and nothing else of it. */
+static void
+take_items(mg_search *s, PyObject *holder)
+{
+    if (PyList_Check(holder) || PyTuple_Check(holder)) {
+        for (Py_ssize_t i = 0; i < Py_SIZE(holder); i++) {
+            take_by_pointer(s, PySequence_Fast_ITEMS(holder)[i]);
+        }
+    }
+    else if (mg_is_set(holder)) {
+        const PySetObject *set = (PySetObject *)holder;
+        for (Py_ssize_t i = 0; i <= set->mask; i++) {
+            take_by_pointer(s, set->table[i].key);
         }
     }
 }
 
-/* What the roots were given in holds each of them for the call alone, unless
-   they lead back to it: then it is part of the heap, and its references are in
-   the rows like any other's. */
-static size_t
-references_of_the_call(const mg_search *s)
+/* What the roots were given in holds them for the call alone, unless they lead back
+   to it: then it is part of the heap, and its references are in the rows like any
+   other's.  Of a partial map nobody knows.  What it holds is counted and not
+   concluded from the roots: it may iterate over other objects than it holds, and
+   another thread may have changed it since. */
+static void
+take_of_the_call(mg_search *s)
 {
     const mg_request *request = s->state->request;
     const mg_map *map = &s->state->map;
-    size_t count = 0;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 && s->state->answer->stopped == MG_RUNS; i++) {
         PyObject *holder = request->root_holders[i];
-        count += holder != NULL && !mg_is_open(map, mg_find(map, holder));
+        if (holder != NULL && !mg_is_open(map, mg_find(map, holder))) {
+            take_items(s, holder);
+        }
     }
-    return count;
 }
 
 /* References that memguard itself holds count as nothing. */
@@ -97,18 +114,15 @@ static void
 take_own(mg_search *s)
 {
     const mg_request *request = s->state->request;
-    size_t times = references_of_the_call(s);
     for (mg_holding *h = mg_holdings.next; h != &mg_holdings; h = h->next) {
         if (h == request->keep) {
             continue;
         }
         for (size_t i = 0; i < h->count; i++) {
-            take_by_pointer(s, h->objects[i], 1);
+            take_by_pointer(s, h->objects[i]);
         }
     }
-    for (size_t i = 0; i < request->root_count; i++) {
-        take_by_pointer(s, request->roots[i], times);
-    }
+    take_of_the_call(s);
 }
 
 static void
