@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import gc
 import logging
+import pickle
 import sys
 import threading
 import types
@@ -988,3 +989,19 @@ def test_cleanup_at_death_may_keep_the_agent():
     assert [context.task_id for context in kept] == ["task"]
     assert list(manager.active_agents) == ["task"]
     manager.finish("task")
+
+
+def test_a_group_of_failures_shows_them_and_can_be_pickled(manager):
+    """It goes to another process as it is."""
+
+    class Failing(AgentContext):
+        def cleanup(self):
+            raise ValueError("mine")
+
+    context = Failing("task")
+    manager.register_agent("task", context)
+    with pytest.raises(ExceptionGroup) as caught:
+        manager.finish("task")
+    assert "ValueError('mine')" in repr(caught.value)
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert [str(failure) for failure in copied.exceptions] == ["mine"]

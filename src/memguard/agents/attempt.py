@@ -55,7 +55,8 @@ def raise_gathered(what: str, failures: Failures) -> None:
         ExceptionGroup: There were some.
     """
     if failures:
-        group = ExceptionGroup(f"{len(failures)} failures while {what}", failures)
+        # A tuple: it keeps what it was given for repr and pickle, and the list is emptied.
+        group = ExceptionGroup(f"{len(failures)} failures while {what}", tuple(failures))
         failures.clear()
         try:
             raise group
