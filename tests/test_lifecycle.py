@@ -12,6 +12,7 @@ import types
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 
@@ -1005,3 +1006,14 @@ def test_a_group_of_failures_shows_them_and_can_be_pickled(manager):
     assert "ValueError('mine')" in repr(caught.value)
     copied = pickle.loads(pickle.dumps(caught.value))
     assert [str(failure) for failure in copied.exceptions] == ["mine"]
+
+
+def test_what_only_says_that_it_is_a_context_is_any_object(manager):
+    """As a mock does."""
+    context = Mock(spec=AgentContext)
+    manager.register_agent("task", context)
+    assert manager.finish("task")
+    context.cleanup.assert_called_once_with()
+    with manager.agent("other", context):
+        pass
+    assert context.cleanup.call_count == 2

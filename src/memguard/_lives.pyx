@@ -18,6 +18,7 @@ from cpython.contextvars cimport (
     PyContextVar_Set,
     get_value,
 )
+from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.weakref cimport PyWeakref_NewRef
 
 from memguard._registry cimport WeakAgentRegistry
@@ -35,6 +36,11 @@ from memguard.errors import (
     UnknownAgentError as _UnknownAgentError,
     WrongTypeError as _WrongTypeError,
 )
+
+
+cdef bint _is_native(context) noexcept:
+    """Whether it is an AgentContext, and does not only say so, as a mock does."""
+    return PyObject_TypeCheck(context, <PyTypeObject *> _AgentContext)
 
 
 cdef object _current = PyContextVar_New("memguard_current_agent", NULL)
@@ -151,7 +157,7 @@ cdef class LifeTable(WeakAgentRegistry):
         except TypeError:
             pass    # to register it will say what is wrong
         self.add(agent_id, context, life, False)
-        if isinstance(context, _AgentContext):
+        if _is_native(context):
             _tend(context)
         if parent is not None:
             parent.adopt(life)
@@ -208,7 +214,7 @@ cdef class LifeTable(WeakAgentRegistry):
         if self.is_watched or life._children:
             self.end_claimed(life, context, failures)
             return True
-        if isinstance(context, _AgentContext):
+        if _is_native(context):
             found = _close_gathering(context) if life.closes else _clean(context)
         else:
             found = clean_up_plain(context)
