@@ -17,7 +17,14 @@ from unittest.mock import Mock
 import pytest
 
 import memguard
-from memguard import AgentContext, AgentLifecycleManager, carry_agent, current_agent
+from memguard import (
+    AgentContext,
+    AgentLifecycleManager,
+    AgentMemoryPool,
+    carry_agent,
+    current_agent,
+)
+from memguard.agents.context import cleanup_failure_count
 from memguard.agents.cycles import AgentLeftInCycle
 from memguard.events import EventBus
 
@@ -1017,3 +1024,76 @@ def test_what_only_says_that_it_is_a_context_is_any_object(manager):
     with manager.agent("other", context):
         pass
     assert context.cleanup.call_count == 2
+
+
+@pytest.mark.parametrize("kind", [AgentContext, type("Named", (AgentContext,), {})])
+def test_agents_that_hold_each_other_die_however_long_the_chain(kind):
+    """Neither does the stack overflow, nor is one of them forgotten."""
+    manager, owner, held = AgentLifecycleManager(), Owner(), None
+    for number in range(20_000):
+        context = kind(number)
+        context.data.append(held)
+        context.callbacks.append(owner.on_done)
+        manager.register_agent(number, context)
+        held = context
+    del context, held
+    assert owner.cleanup_count == 20_000
+    assert counts_of(manager) == (20_000, 0, 0, 20_000)
+
+
+def test_an_agent_that_dies_within_a_cleanup_is_gone_at_once():
+    """The cleanup around it keeps the owners that it knows, but not this one."""
+    manager, helper, known = AgentLifecycleManager(), Owner(), []
+
+    class Worker(Owner):
+        def cleanup(self):
+            del self.context
+            known.extend(manager.active_agents)
+
+    worker = Worker()
+    worker.context = AgentContext("helper")
+    worker.context.callbacks.append(helper.on_done)
+    manager.register_agent("helper", worker.context)
+    top = AgentContext("top")
+    top.callbacks.append(worker.on_done)
+    top.cleanup()
+    assert (known, helper.cleanup_count) == ([], 1)
+
+
+def test_cleanup_at_death_that_finishes_the_agent_is_not_called_again():
+    """Nor when it came back to its pool before."""
+    manager, cleaned = AgentLifecycleManager(), []
+
+    class Finishing(AgentContext):
+        def cleanup(self):
+            cleaned.append(self.data)
+            super().cleanup()
+            manager.finish("task")
+
+    context = Finishing("task")
+    manager.register_agent("task", context)
+    del context
+    assert len(cleaned) == 1
+
+    pool = AgentMemoryPool(context_class=Finishing)
+    context = pool.get_context("task")
+    manager.register_agent("task", context)
+    pool.return_context(context)
+    assert not manager.finish("task")
+    assert len(cleaned) == 2
+
+
+def test_what_a_cleanup_at_death_raises_is_logged(caplog):
+    """As what its callbacks' owners raise."""
+    manager = AgentLifecycleManager()
+
+    class Failing(AgentContext):
+        def cleanup(self):
+            raise ValueError("mine")
+
+    before = cleanup_failure_count()
+    context = Failing("task")
+    manager.register_agent("task", context)
+    del context
+    assert "ValueError" in caplog.text
+    assert cleanup_failure_count() == before + 1

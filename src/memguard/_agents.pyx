@@ -63,7 +63,13 @@ cdef extern from "_kernel/reuse.h":
         Py_ssize_t in_use
         Py_ssize_t peak_in_use
 
+    enum:
+        MG_MOST_DYING
+
     PyObject *mg_current_wave
+    int mg_dying_count
+    int mg_let_wait(object) except -1
+    PyObject *mg_take_waiting()
     mg_ledger *mg_ledger_new()
     void mg_ledger_leave(mg_ledger *ledger)
     void mg_ledger_create(mg_ledger *ledger)
@@ -104,6 +110,7 @@ cdef enum:
     CLOSING = 8
     RETURNING = 16
     TENDED = 32     # somebody sees to it that it is cleaned up at its end
+    DYING = 64      # that is what happens now
 
 
 @cython.trashcan(True)
@@ -157,8 +164,7 @@ cdef class AgentContext:
 
     def __del__(self):
         if self._state & TENDED:
-            self._state &= ~TENDED
-            self.cleanup()
+            _die(self)
 
     def __dealloc__(self):
         # Here and not in a finalizer: it runs once, whatever a subclass resurrects,
@@ -661,15 +667,62 @@ cdef int _log(where, list failures) except -1:
     return 0
 
 
+cdef void _count_dying(int change) noexcept:
+    global mg_dying_count
+    mg_dying_count += change
+
+
+cdef int _die(AgentContext context) except -1:
+    """Clean up a context that dies, and those that it is the last to hold."""
+    cdef PyObject *next_one
+    if mg_dying_count >= MG_MOST_DYING:
+        return mg_let_wait(context)
+    _count_dying(1)
+    try:
+        _clean_dying(context)
+        next_one = mg_take_waiting()
+        while next_one != NULL:
+            _clean_waiting(mg_steal(next_one))
+            next_one = mg_take_waiting()
+    finally:
+        _count_dying(-1)
+    return 0
+
+
+cdef int _clean_waiting(AgentContext context) except -1:
+    # Somebody may have cleaned it up meanwhile.
+    if context._state & TENDED:
+        _clean_dying(context)
+    return 0
+
+
+cdef int _clean_dying(AgentContext context) except -1:
+    context._state = context._state & ~TENDED | DYING
+    try:
+        context.cleanup()
+    except Exception as failure:    # somebody else's code
+        _log(context, [failure])
+    except BaseException:
+        PyErr_WriteUnraisable(context)
+    finally:
+        context._state &= ~DYING
+    # A wave that runs further up keeps its owners, and so would let this one live.
+    if mg_current_wave != NULL and Py_REFCNT(<PyObject *> context) == 2:
+        (<_Wave> <object> mg_current_wave).owners.pop(<size_t> <PyObject *> context, None)
+    return 0
+
+
 def clean(AgentContext context not None):
     """Clean a context up, and give what was raised instead of logging it.
 
     Within another cleanup on the same thread, what owners raise goes to that one.
     """
     context._state &= ~TENDED
+    # Its own cleanup runs, or ran when it came back to its pool.
+    if context._state & (DYING | RETURNED | RETURNING):
+        return []
     if _asks_nobody(context):
-        if not context._state & RETURNED:
-            _emptied(context)
+        _emptied(context)
         return []
     return _counted(_clean_gathering(context))
 

@@ -1,6 +1,7 @@
 /* What contexts and pools keep in C: what is counted, and what runs.
  *
  *   mg_current_wave   the cleanup of this thread
+ *   mg_let_wait       leave what dies to the cleanups of this thread that run already
  *   mg_ledger         counts that outlive the pool, shared with its objects
  *   mg_take_unshared  take an object from a list, if nobody else knows it
  *   mg_keep           put one there, if there is room
@@ -24,6 +25,39 @@
 /* The cleanup that runs on this thread; held by the call that runs it.  After a fork
    there is none of a thread that is no more. */
 static MG_OF_THIS_THREAD PyObject *mg_current_wave;
+
+/* How many contexts of this thread are cleaned up because they die, each within the
+   cleanup of the one before, and those that wait until one of these is done: the
+   stack must not grow with a chain of contexts that hold each other. */
+#define MG_MOST_DYING 20
+static MG_OF_THIS_THREAD int mg_dying_count;
+static MG_OF_THIS_THREAD PyObject *mg_waiting;
+
+static inline int
+mg_let_wait(PyObject *object)
+{
+    if (mg_waiting == NULL && (mg_waiting = PyList_New(0)) == NULL) {
+        return -1;
+    }
+    return PyList_Append(mg_waiting, object);
+}
+
+/* Give the last one that waits, with a reference; NULL, without an error, for none. */
+static inline PyObject *
+mg_take_waiting(void)
+{
+    if (mg_waiting == NULL) {
+        return NULL;
+    }
+    Py_ssize_t last = PyList_GET_SIZE(mg_waiting) - 1;
+    if (last < 0) {
+        Py_CLEAR(mg_waiting);
+        return NULL;
+    }
+    PyObject *object = PyList_GET_ITEM(mg_waiting, last);
+    Py_SET_SIZE(mg_waiting, last);
+    return object;
+}
 
 typedef struct {
     Py_ssize_t owners;          /* the pool, and each object made for it */
