@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gc
+import inspect
 import logging
 import pickle
 import sys
@@ -757,3 +758,15 @@ def test_nothing_leaks():
         every_use()
     gc.collect()
     assert sys.getallocatedblocks() - before < 100
+
+
+def test_methods_are_what_weak_methods_and_signatures_ask_for():
+    """So a callback can be held weakly, as the cookbook has it."""
+    context = AgentContext("task")
+    held = weakref.WeakMethod(context.cleanup)
+    assert held()() is None
+    assert str(inspect.signature(AgentContext.reset)) == (
+        "(self, task_id=None, parent_context=None)"
+    )
+    del context
+    assert held() is None

@@ -1,4 +1,4 @@
-# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, auto_pickle=False, binding=False
+# cython: language_level=3, embedsignature=True, boundscheck=False, wraparound=False, auto_pickle=False
 """The native floor of agents: contexts, and what hands them out again.
 
 Covers: `AgentContext` and its cleanup, `FreeList`, `AgentMemoryPool`, and what
@@ -745,7 +745,6 @@ cdef list _counted(list failures):
     return failures
 
 
-@cython.binding(True)
 def cleanup_failure_count():
     """Tell how many calls of foreign code raised while contexts were cleaned up [count]."""
     return _failure_count

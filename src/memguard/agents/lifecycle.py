@@ -34,7 +34,8 @@ class AgentLifecycleManager:
     it is finished, when the manager is closed, or when nobody refers to its context
     any more, for the manager does not. Its children end before it. Then its
     context's ``cleanup()`` is called, if it has one, and the hooks are, with its id.
-    If the context died, its data died with it, and only hooks are left to call.
+    A context that simply dies is cleaned up by itself just before; of any other
+    object the data dies with it, and only hooks are left to call.
 
     Example:
         >>> manager = AgentLifecycleManager()
@@ -48,7 +49,7 @@ class AgentLifecycleManager:
     end of a block and when an agent died it goes to the log "memguard.agents".
 
     Keep the manager as long as its agents: when it goes, the agents that are still
-    active only get no cleanup, and a ResourceWarning says so.
+    active end without their hooks, and a ResourceWarning says so.
 
     Args:
         debug: Warn, with ResourceWarning, of each agent that dies without being
