@@ -47,4 +47,4 @@ def call():
         assert report.cycle_count > 0
 
 
-print_growth(call, call_count=400)
+print_growth(call, call_count=200)
