@@ -240,6 +240,9 @@ if not TYPE_CHECKING:
         globals()[name] = value
         return value
 
+    def _is_for_scans(name):
+        return _HOMES.get(name, "heap.").startswith("heap.")
+
     # From 3.12 on the interpreter itself freezes some before it runs anything.
     _frozen_count = _gc.get_freeze_count()
 
@@ -256,7 +259,7 @@ if not TYPE_CHECKING:
         try:
             return _load(name)
         finally:
-            if _gc.get_freeze_count() == _frozen_count:
+            if _is_for_scans(name) and _gc.get_freeze_count() == _frozen_count:
                 _gc.freeze()
                 _gc.unfreeze()
             if was_enabled:
@@ -264,7 +267,7 @@ if not TYPE_CHECKING:
 
     if "pytest" not in _sys.modules:
         for _name in sorted({*__all__} - {"__version__"}):
-            if _HOMES.get(_name, "heap.").startswith("heap."):
+            if _is_for_scans(_name):
                 _load(_name)
 
 
