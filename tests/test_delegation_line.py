@@ -195,6 +195,8 @@ def test_time_runs_out(breaker, seconds):
 
 def test_a_slot_that_is_free_is_not_waited_for(breaker):
     """Whatever one is ready to wait."""
+    queued = []
+    breaker._tell_queued = lambda agent, parent: queued.append(agent)
     with breaker.delegate("thread", wait_seconds=100):
         pass
 
@@ -203,6 +205,9 @@ def test_a_slot_that_is_free_is_not_waited_for(breaker):
             pass
 
     asyncio.run(run())
+    statistics = breaker.statistics()
+    assert queued == []
+    assert (statistics.admitted_count, statistics.ended_count) == (2, 2)
 
 
 def test_a_slot_that_becomes_free_before_one_is_in_the_line_is_seen(breaker):
