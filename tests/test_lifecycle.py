@@ -17,6 +17,7 @@ from unittest.mock import Mock
 import pytest
 
 import memguard
+from benchmarks import baselines
 from memguard import (
     AgentContext,
     AgentLifecycleManager,
@@ -93,27 +94,9 @@ def test_code_written_against_the_report_runs(manager):
     assert "a" not in manager.active_agents
 
 
-class ReportManager:
-    """The manager of the report, as it stands there."""
-
-    def __init__(self):
-        self.active_agents = {}
-        self.cleanup_registry = []
-
-    def register_agent(self, agent_id, agent_context):
-        self.active_agents[agent_id] = agent_context
-        cleanup_ref = weakref.finalize(agent_context, self._cleanup_agent, agent_id)
-        self.cleanup_registry.append(cleanup_ref)
-
-    def _cleanup_agent(self, agent_id):
-        if agent_id in self.active_agents:
-            context = self.active_agents[agent_id]
-            if hasattr(context, "cleanup"):
-                context.cleanup()
-            del self.active_agents[agent_id]
-
-
-@pytest.mark.parametrize(("kind", "kept"), [(ReportManager, 1), (AgentLifecycleManager, 0)])
+@pytest.mark.parametrize(
+    ("kind", "kept"), [(baselines.AgentLifecycleManager, 1), (AgentLifecycleManager, 0)]
+)
 def test_an_agent_that_nobody_refers_to_dies(kind, kept):
     """The report's manager keeps each agent, and what is to be called at its death, for ever."""
     manager, agent = kind(), Agent()
@@ -747,12 +730,17 @@ def test_nothing_needs_the_collector(manager):
     # The collector empties the interpreter's lists of freed objects; they fill again.
     for _ in range(100):
         use_everything(manager)
-    tracked, blocks = len(gc.get_objects()), sys.getallocatedblocks()
-    for _ in range(200):
-        use_everything(manager)
-    assert len(gc.get_objects()) - tracked <= 2
+    tracked_growth, block_growth = [], []
+    # A thread of whoever runs the tests may make objects meanwhile, but not each time.
+    for _ in range(3):
+        tracked, blocks = len(gc.get_objects()), sys.getallocatedblocks()
+        for _ in range(200):
+            use_everything(manager)
+        tracked_growth.append(len(gc.get_objects()) - tracked)
+        block_growth.append(sys.getallocatedblocks() - blocks)
+    assert min(tracked_growth) <= 2
     # A block that is left in each run would be 200; those lists still grow by some.
-    assert sys.getallocatedblocks() - blocks < 100
+    assert min(block_growth) < 100
     assert dict(memguard.scan("garbage").unreachable_types) == {}
 
 
