@@ -299,12 +299,17 @@ def test_nothing_needs_the_collector():
     for _ in range(3):
         live()
     gc.collect()
-    tracked, blocks = len(gc.get_objects()), sys.getallocatedblocks()
-    for _ in range(20):
-        live()
+    tracked_growth, block_growth = [], []
+    # A thread of whoever runs the tests may make objects meanwhile, but not each time.
+    for _ in range(3):
+        tracked, blocks = len(gc.get_objects()), sys.getallocatedblocks()
+        for _ in range(20):
+            live()
+        tracked_growth.append(len(gc.get_objects()) - tracked)
+        block_growth.append(sys.getallocatedblocks() - blocks)
     # Lists of the interpreter for what was freed grow by some; 20 runs make 2,000 objects.
-    assert len(gc.get_objects()) - tracked <= 2
-    assert sys.getallocatedblocks() - blocks < 20
+    assert min(tracked_growth) <= 2
+    assert min(block_growth) < 20
     assert memguard.scan("garbage").unreachable_count == 0
 
 
