@@ -19,10 +19,10 @@
 
 #define LOOK_AHEAD 8
 #define LARGE 8                 /* a component of more than 1 in 8 of all nodes */
-#define MEMBER (MG_DONE - 1) /* for the moment: of the component that ends */
 #define REACHES_LOWER (UINT32_C(1) << 31)
 #define SELF_LOOP (UINT32_C(1) << 30)
-#define NODE_MASK (SELF_LOOP - 1)
+#define DEEP 16                 /* a path of more than 1 in 16 of all nodes */
+#define DEEP_LEAST 32768        /* what a shorter one passes stays in the cache */
 
 static inline uint32_t *
 link_of(const mg_search *s, uint32_t node)
@@ -85,7 +85,7 @@ static void
 add_by_address(mg_search *s)
 {
     for (uint32_t node = 0; node < s->rows->count; node++) {
-        if (*link_of(s, node) == MEMBER) {
+        if (*link_of(s, node) == MG_MEMBER) {
             add_member(s, node);
         }
     }
@@ -115,10 +115,28 @@ note_edges(mg_search *s, uint32_t first)
 }
 
 static int
-add_component(mg_search *s, uint32_t root, size_t end)
+end_members(mg_search *s, size_t first)
 {
     mg_answer *answer = s->state->answer;
-    size_t first = answer->members.count;
+    return s->state->request->describes && note_edges(s, (uint32_t)first) < 0
+        ? -1 : mg_push_u32(&answer->cycle_start, (uint32_t)answer->members.count);
+}
+
+int
+mg_search_add_marked(mg_search *s, size_t count)
+{
+    size_t first = s->state->answer->members.count;
+    if (first + count >= UINT32_MAX || !has_room_for_members(s, count)) {
+        return -1;
+    }
+    add_by_address(s);
+    return end_members(s, first);
+}
+
+static int
+add_component(mg_search *s, uint32_t root, size_t end)
+{
+    size_t first = s->state->answer->members.count;
     size_t count = end - s->entered_first + 1;
     if (first + count >= UINT32_MAX || !has_room_for_members(s, count)) {
         return -1;
@@ -130,8 +148,7 @@ add_component(mg_search *s, uint32_t root, size_t end)
     else {
         add_entered(s, end);
     }
-    return s->state->request->describes && note_edges(s, (uint32_t)first) < 0
-        ? -1 : mg_push_u32(&answer->cycle_start, (uint32_t)answer->members.count);
+    return end_members(s, first);
 }
 
 /* A node that reaches nothing lower, and what was entered after it and reaches
@@ -143,7 +160,7 @@ end_component(mg_search *s, uint32_t root, int is_cycle)
     size_t end = s->entered_first;
     int result = 0;
     while (end < s->rows->count && lowest <= *link_of(s, entered_node(s, end))) {
-        *link_of(s, entered_node(s, end++)) = MEMBER;
+        *link_of(s, entered_node(s, end++)) = MG_MEMBER;
     }
     if (end != s->entered_first || is_cycle) {
         result = add_component(s, root, end);
@@ -159,7 +176,7 @@ static inline int
 leave(mg_search *s)
 {
     mg_visit done = s->path[--s->depth];
-    uint32_t node = done.node & NODE_MASK;
+    uint32_t node = done.node & MG_NODE_MASK;
     int result = 0;
     if (done.node & REACHES_LOWER) {
         s->path[--s->entered_first] = (mg_visit){node, 0};
@@ -169,7 +186,7 @@ leave(mg_search *s)
     }
     if (s->depth != 0) {
         mg_visit *top = &s->path[s->depth - 1];
-        uint32_t parent = top->node & NODE_MASK;
+        uint32_t parent = top->node & MG_NODE_MASK;
         if (*link_of(s, node) < *link_of(s, parent)) {
             *link_of(s, parent) = *link_of(s, node);
             top->node |= REACHES_LOWER;
@@ -178,9 +195,8 @@ leave(mg_search *s)
     return result;
 }
 
-/* To be searched from later; a cut one only once. */
-static int
-add_start(mg_search *s, uint32_t node)
+int
+mg_search_later(mg_search *s, uint32_t node)
 {
     uint32_t *link = link_of(s, node);
     if (*link == MG_CUT) {
@@ -198,7 +214,7 @@ static inline int
 advance(mg_search *s)
 {
     mg_visit *top = &s->path[s->depth - 1];
-    uint32_t node = top->node & NODE_MASK;
+    uint32_t node = top->node & MG_NODE_MASK;
     mg_span span = mg_references_of(s->rows, node);
     uint32_t lowest = *link_of(s, node);
     for (uint32_t e = top->next_edge; e < span.end; e++) {
@@ -220,7 +236,7 @@ advance(mg_search *s)
         else if (target == node) {
             top->node |= SELF_LOOP;
         }
-        else if (link == MG_CUT && add_start(s, target) < 0) {
+        else if (link == MG_CUT && mg_search_later(s, target) < 0) {
             return -1;
         }
     }
@@ -229,12 +245,36 @@ advance(mg_search *s)
     return 0;
 }
 
-static int
-search_tree(mg_search *s, uint32_t root)
+static void
+begin_tree(mg_search *s, uint32_t root)
 {
     s->next_index = 1;
     enter(s, root);
+}
+
+/* Far down the path another way may be faster; then, what is left of the tree. */
+static int
+leave_deep_path(mg_search *s, uint32_t root)
+{
+    int taken = mg_search_take_tangle(s);
+    s->deep = taken == 0 ? s->deep * 2 : SIZE_MAX;
+    if (taken > 0 && *link_of(s, root) == MG_NEW) {
+        begin_tree(s, root);
+    }
+    return taken < 0 ? -1 : 0;
+}
+
+static int
+search_tree(mg_search *s, uint32_t root)
+{
+    begin_tree(s, root);
     while (s->depth != 0) {
+        if (s->depth == s->deep) {
+            if (leave_deep_path(s, root) < 0) {
+                return -1;
+            }
+            continue;
+        }
         int found = advance(s);
         if (found < 0 || (found == 0 && leave(s) < 0)) {
             return -1;
@@ -248,7 +288,7 @@ follow_cut(mg_search *s, uint32_t node)
 {
     mg_span span = mg_references_of(s->rows, node);
     for (uint32_t e = span.first; e < span.end; e++) {
-        if (add_start(s, span.items[e]) < 0) {
+        if (mg_search_later(s, span.items[e]) < 0) {
             return -1;
         }
     }
@@ -258,7 +298,7 @@ follow_cut(mg_search *s, uint32_t node)
 int
 mg_search_from(mg_search *s, uint32_t node)
 {
-    int result = add_start(s, node);
+    int result = mg_search_later(s, node);
     while (result == 0 && s->starts.count != 0) {
         uint32_t start = MG_ITEMS(uint32_t, &s->starts)[--s->starts.count];
         if (start & MG_CUT) {
@@ -289,6 +329,7 @@ mg_search_begin(mg_search *s, mg_state *state, mg_rows *rows)
     s->state = state;
     s->rows = rows;
     s->entered_first = rows->count;
+    s->deep = rows->count / DEEP < DEEP_LEAST ? DEEP_LEAST : rows->count / DEEP;
     s->path = mg_allocate(rows->count * sizeof(*s->path));
     return s->path == NULL ? -1 : 0;
 }

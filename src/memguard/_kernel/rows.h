@@ -103,11 +103,15 @@ typedef struct {
                                    the end of the same array */
     size_t depth;
     size_t entered_first;       /* the last one that was put there */
+    size_t deep;                /* for a path: to be looked at once it is so long */
     uint32_t next_index;
     mg_vector starts;           /* uint32_t: still to be searched from */
     mg_vector members;          /* uint32_t: nodes of the component that ended last,
                                    if the answer is to be described */
 } mg_search;
+
+#define MG_NODE_MASK ((UINT32_C(1) << 30) - 1)
+#define MG_MEMBER (MG_DONE - 1) /* a link for the moment: of the component that ends */
 
 /* All return 0, or -1: no memory.  Cycles go to the answer, and so do the
    references inside if it is to be described. */
@@ -117,6 +121,15 @@ int mg_search_from(mg_search *search, uint32_t node);
 /* What has not been reached yet. */
 int mg_search_rest(mg_search *search);
 void mg_search_end(mg_search *search);
+/* A node to be searched from in the end; a cut one only once. */
+int mg_search_later(mg_search *search, uint32_t node);
+/* All that is marked as a member, as one component. */
+int mg_search_add_marked(mg_search *search, size_t count);
+
+/* The component of the end of the path, if that is long and looks as if a search
+   in depth were slow: then 1, and the search is where it began.  0: nothing was
+   done; -1: no memory.  tangle.c. */
+int mg_search_take_tangle(mg_search *search);
 
 /* Trial deletion over the nodes that the search has not reached: garbage.c. */
 int mg_judge_rest(mg_search *search);
