@@ -11,7 +11,7 @@ from memguard.heap.cuts import flags_of
 from oracles import components, reached_from
 
 VERTEX_COUNT = 75_000
-"""The search looks up from a path of 32,768 nodes, and a random graph has one of most of its nodes."""
+"""The search looks up from a path of 32,768 nodes; a random graph has one of most of its nodes."""
 
 DEFAULT_CUT_FLAGS = flags_of(memguard.DEFAULT_CUTS)
 
