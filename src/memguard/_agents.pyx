@@ -1170,18 +1170,17 @@ cdef class AgentMemoryPool:
             ContextClosed: The parent is closed, or back in its pool.
             WrongTypeError: The parent cannot be weakly referenced.
         """
-        cdef AgentContext context
         cdef PyObject *found
         if parent_context is None and self._is_plain:
             found = mg_take_unshared(<PyObject *> self._kept)
             if found != NULL:
-                context = <AgentContext> mg_steal(found)
-                context._task_id = task_id
-                context._depth = 0
-                context._state = 0
+                # No variable of the context's own: it would be counted in and out.
+                (<AgentContext> found)._depth = 0
+                (<AgentContext> found)._state = 0
                 self._ledger.reused += 1
                 mg_ledger_lend(self._ledger)
-                return context
+                (<AgentContext> found)._task_id = task_id
+                return mg_steal(found)
         return self._get(task_id, parent_context)
 
     @cython.binding(False)
@@ -1197,19 +1196,17 @@ cdef class AgentMemoryPool:
             StillHeldError: The pool is strict, and somebody besides the caller refers
                 to it. From Python 3.14 on one such reference can go unnoticed.
         """
-        cdef AgentContext simple
         if Py_TYPE(context) == self._simple_type:
-            simple = <AgentContext> context
             if (
-                simple._state == 0
-                and simple._ledger == self._ledger
-                and mg_keep(<PyObject *> self._kept, self._max_size, simple)
+                (<AgentContext> context)._state == 0
+                and (<AgentContext> context)._ledger == self._ledger
+                and mg_keep(<PyObject *> self._kept, self._max_size, context)
             ):
-                _old_task_id = simple._task_id
-                simple._task_id = None
-                simple._state = RETURNED
+                (<AgentContext> context)._state = RETURNED
                 self._ledger.returned += 1
                 self._ledger.in_use -= 1
+                # At last: whatever it runs finds all done.
+                (<AgentContext> context)._task_id = None
                 return
         self._return(context, Py_REFCNT(<PyObject *> context))
 
