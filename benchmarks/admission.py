@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.measure import measure, require_release_build
 from memguard.admission.breaker import DelegationCircuitBreaker
-from memguard.admission.settings import AgentLimits
+from memguard.admission.limits import AgentLimits
 
 PAIRS = 500
 """In and out in one round [count]: shorter than a turn of the scheduler, so that most

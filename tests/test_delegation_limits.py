@@ -18,6 +18,7 @@ from memguard.admission.events import (
     DelegationRepeated,
     DelegationTurnedAway,
 )
+from memguard.admission.limits import AgentLimits
 from memguard.admission.refusals import (
     BudgetExceeded,
     CircuitOpen,
@@ -28,7 +29,6 @@ from memguard.admission.refusals import (
     ParallelismExceeded,
     Reason,
 )
-from memguard.admission.settings import AgentLimits
 from memguard.events import Event
 
 

@@ -10,11 +10,17 @@ import pytest
 
 from memguard.admission.breaker import DelegationCircuitBreaker
 from memguard.admission.delegation import DelegationUsedError
+from memguard.admission.limits import AgentLimits
 from memguard.admission.refusals import DelegationCycle, DepthExceeded, ParallelismExceeded
-from memguard.admission.settings import AdmissionSettings, AgentLimits
 from memguard.admission.token import DelegationToken
-from memguard.errors import LimitOutOfRangeError, UnknownOptionError, WrongTypeError
+from memguard.errors import (
+    LimitOutOfRangeError,
+    UnknownOptionError,
+    WrongSettingError,
+    WrongTypeError,
+)
 from memguard.heap.scan import scan
+from memguard.settings import AdmissionSettings
 
 
 @pytest.fixture
@@ -529,9 +535,9 @@ def test_wrong_arguments_are_named(breaker, arguments, error):
 )
 def test_limits_that_mean_nothing_are_named(limits, named):
     """When the breaker is made, or its settings are."""
-    with pytest.raises(LimitOutOfRangeError, match=named):
+    with pytest.raises(WrongSettingError, match=named):
         DelegationCircuitBreaker(**limits)
-    with pytest.raises(LimitOutOfRangeError, match=named):
+    with pytest.raises(WrongSettingError, match=named):
         AdmissionSettings(**limits)
 
 
@@ -560,7 +566,7 @@ def test_limits_may_change_while_delegations_run(breaker):
         breaker.max_depth = None
         with breaker.delegate("b"):
             pass
-    with pytest.raises(LimitOutOfRangeError):
+    with pytest.raises(WrongSettingError):
         breaker.max_parallel = -1
     assert breaker.max_parallel == 1
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memguard.admission.breaker import DelegationCircuitBreaker
     from memguard.admission.delegation import Delegation
+    from memguard.admission.limits import AgentLimits
     from memguard.admission.refusals import (
         BudgetExceeded,
         CircuitOpen,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         MemoryShort,
         ParallelismExceeded,
     )
-    from memguard.admission.settings import AdmissionSettings, AgentLimits
     from memguard.admission.token import DelegationToken
     from memguard.agents.context import AgentContext
     from memguard.agents.current import carry_agent, current_agent
@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from memguard.pressure.reading import MemoryReading
     from memguard.pressure.relief import Released, ReliefLadder, release_memory
     from memguard.settings import (
+        AdmissionSettings,
         AlertSettings,
         CollectorSettings,
         GuardSettings,
@@ -178,11 +179,11 @@ __all__ = [
 
 _HOMES = {
     "DEFAULT_CUTS": "heap.cuts",
-    "AdmissionSettings": "admission.settings",
+    "AdmissionSettings": "settings",
     "Advice": "heap.advice",
     "AgentContext": "agents.context",
     "AgentLifecycleManager": "agents.lifecycle",
-    "AgentLimits": "admission.settings",
+    "AgentLimits": "admission.limits",
     "AgentMemoryPool": "agents.pool",
     "AlertSettings": "settings",
     "BudgetExceeded": "admission.refusals",

@@ -27,15 +27,17 @@ from memguard.admission.events import (
     DelegationRepeated,
     DelegationTurnedAway,
 )
+from memguard.admission.limits import AgentLimits, check
 from memguard.admission.line import Line, Outcome
 from memguard.admission.refusals import DelegationRefused, Reason, make_refusal
-from memguard.admission.settings import DEFAULTS, AdmissionSettings, AgentLimits, check
 from memguard.admission.statistics import AdmissionStatistics
 from memguard.admission.store import LimitStore
 from memguard.admission.token import DelegationToken, carry, token_of
 from memguard.errors import UnknownOptionError, WrongTypeError
 from memguard.events import Event, EventBus
+from memguard.settings import AdmissionSettings
 
+_DEFAULTS = AdmissionSettings()
 _LEDGER_NAMES = {"max_parallel_delegations": "max_parallel"}
 _LEDGER_LIMITS = (
     "max_depth",
@@ -68,7 +70,7 @@ class DelegationCircuitBreaker(Gate):
         **limits: Other fields of `AdmissionSettings`.
 
     Raises:
-        LimitOutOfRangeError: A limit means nothing.
+        WrongSettingError: A limit means nothing.
         UnknownOptionError: There is no such limit.
 
     Attributes:
@@ -84,8 +86,8 @@ class DelegationCircuitBreaker(Gate):
 
     def __init__(
         self,
-        max_depth: int | None = DEFAULTS.max_depth,
-        max_parallel_delegations: int | None = DEFAULTS.max_parallel_delegations,
+        max_depth: int | None = _DEFAULTS.max_depth,
+        max_parallel_delegations: int | None = _DEFAULTS.max_parallel_delegations,
         *,
         agents: Mapping[str, AgentLimits] | None = None,
         exclude: Iterable[type[BaseException]] = (),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from memguard._admission import Flag
-from memguard.admission.settings import AdmissionSettings
+from memguard.settings import AdmissionSettings
 
 
 class CircuitState(StrEnum):

@@ -5,6 +5,7 @@ and files.
 Does not cover: acting on them, which each room does itself.
 """
 
+from memguard.settings.admission import AdmissionSettings
 from memguard.settings.alerts import AlertSettings
 from memguard.settings.collector import (
     PROFILES,
@@ -20,6 +21,7 @@ __all__ = [
     "PROFILES",
     "REPORT_REFUSE_BYTES",
     "REPORT_THRESHOLDS",
+    "AdmissionSettings",
     "AlertSettings",
     "CollectorSettings",
     "GuardSettings",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from memguard.settings.admission import AdmissionSettings
 from memguard.settings.alerts import AlertSettings
 from memguard.settings.collector import CollectorSettings, ReliefSettings
 from memguard.settings.pressure import PressureSettings
@@ -12,12 +13,14 @@ class GuardSettings:
     """Every threshold, once.
 
     Attributes:
+        admission: When a delegation is refused, or waits.
         pressure: When a spawn is refused, and how often sources are read.
         alerts: When people are told.
         collector: When garbage is collected.
         relief: When memory is given back under pressure.
     """
 
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     pressure: PressureSettings = field(default_factory=PressureSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     collector: CollectorSettings = field(default_factory=CollectorSettings)
