@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from memguard.admission.delegation import Delegation
     from memguard.admission.limits import AgentLimits
     from memguard.admission.refusals import (
+        ApprovalDenied,
         BudgetExceeded,
         CircuitOpen,
         DelegationCycle,
@@ -44,10 +45,12 @@ if TYPE_CHECKING:
     from memguard.agents.tally import CycleTally, LifecycleStatistics
     from memguard.errors import (
         AgentIdTakenError,
+        AlreadyInstalledError,
         AsyncHooksPendingError,
         CannotCopyError,
         ContextClosed,
         EnteredTwiceError,
+        GuardClosedError,
         LifecycleClosedError,
         LimitOutOfRangeError,
         MemguardError,
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
         WrongSettingError,
         WrongTypeError,
     )
+    from memguard.guard.guard import Guard, GuardStatistics, install, installed
     from memguard.heap.advice import Advice
     from memguard.heap.cuts import DEFAULT_CUTS, Cut
     from memguard.heap.loops import Edge
@@ -107,6 +111,8 @@ __all__ = [
     "AgentLimits",
     "AgentMemoryPool",
     "AlertSettings",
+    "AlreadyInstalledError",
+    "ApprovalDenied",
     "AsyncHooksPendingError",
     "BudgetExceeded",
     "CannotCopyError",
@@ -126,7 +132,10 @@ __all__ = [
     "Edge",
     "EnteredTwiceError",
     "FreeList",
+    "Guard",
+    "GuardClosedError",
     "GuardSettings",
+    "GuardStatistics",
     "LifecycleClosedError",
     "LifecycleStatistics",
     "LimitOutOfRangeError",
@@ -170,6 +179,8 @@ __all__ = [
     "current_agent",
     "detect_circular_references",
     "get_active_agent_count",
+    "install",
+    "installed",
     "load_settings",
     "read_memory",
     "release_memory",
@@ -186,6 +197,7 @@ _HOMES = {
     "AgentLimits": "admission.limits",
     "AgentMemoryPool": "agents.pool",
     "AlertSettings": "settings",
+    "ApprovalDenied": "admission.refusals",
     "BudgetExceeded": "admission.refusals",
     "CircuitOpen": "admission.refusals",
     "CollectorSettings": "settings",
@@ -201,7 +213,9 @@ _HOMES = {
     "DepthExceeded": "admission.refusals",
     "Edge": "heap.loops",
     "FreeList": "agents.pool",
+    "Guard": "guard.guard",
     "GuardSettings": "settings",
+    "GuardStatistics": "guard.guard",
     "LifecycleStatistics": "agents.tally",
     "MemoryPressureAlertSystem": "pressure.alerts",
     "MemoryReading": "pressure.reading",
@@ -224,6 +238,8 @@ _HOMES = {
     "current_agent": "agents.current",
     "detect_circular_references": "heap.scan",
     "get_active_agent_count": "agents.registry",
+    "install": "guard.guard",
+    "installed": "guard.guard",
     "load_settings": "settings",
     "read_memory": "pressure.memory",
     "release_memory": "pressure.relief",

@@ -60,6 +60,7 @@ class AgentCount:
 @final
 class Ledger:
     agents: dict[str, AgentCount]
+    first_depth: int
     max_depth: int
     max_repeats: int
     max_children: int
@@ -92,7 +93,13 @@ class Ledger:
     @property
     def peak_live_count(self) -> int: ...
     def admit(
-        self, parent: Run | None, agent: str, cost_bytes: int = 0, *, is_next: bool = False
+        self,
+        parent: Run | None,
+        agent: str,
+        cost_bytes: int = 0,
+        *,
+        is_next: bool = False,
+        is_forced: bool = False,
     ) -> Run | Breach: ...
     def would_refuse(
         self, parent: Run | None, agent: str, cost_bytes: int = 0

@@ -79,7 +79,7 @@ cdef class Run:
         id: Which admission of its ledger this was, from 1 on.
         agent: Name.
         parent: The run that delegated; None for the first of a chain.
-        depth: Its place in the chain, from 1 on [count].
+        depth: Its place in the chain, from the ledger's ``first_depth`` on [count].
         live_count: Delegations directly below that have not ended, and those that
             one which ended before them left behind [count].
         waiting_count: Delegations below that wait for this one's slot, too [count].
@@ -192,6 +192,8 @@ cdef class Ledger:
     a live run that has no live run below it. The first child of such a run takes
     over its slot, the last one that ends gives it back, and a tree that runs can
     always go on. Limits are set as attributes; 2**63 - 1 and -1 bytes are none.
+    ``first_depth`` is the depth of what begins a chain: 1 for a delegation, 0 for an
+    agent to whom nobody delegated.
 
     Thread-safety:
         Any thread; each method is one step.
@@ -201,6 +203,7 @@ cdef class Ledger:
     cdef readonly set live
     cdef list due
     cdef public dict agents
+    cdef public Py_ssize_t first_depth
     cdef public Py_ssize_t max_depth
     cdef public Py_ssize_t max_repeats
     cdef public Py_ssize_t max_children
@@ -231,13 +234,14 @@ cdef class Ledger:
         self.max_depth = self.max_repeats = self.max_children = PY_SSIZE_T_MAX
         self.max_descendants = self.max_live = self.max_parallel = PY_SSIZE_T_MAX
         self.max_bytes = -1
+        self.first_depth = 1
 
     cdef int judge(
         self, Run parent, str agent, long long cost_bytes, bint is_next,
         long long *limit, long long *measured,
     ) except -1:
         """Decide; reads and changes nothing. *is_next*: its turn has come in the line."""
-        cdef Py_ssize_t depth = 1
+        cdef Py_ssize_t depth = self.first_depth
         cdef Run root
         cdef Run lender
         cdef AgentCount count
@@ -288,7 +292,7 @@ cdef class Ledger:
         run.id = self.admitted_count
         run.owner = self.owner
         run.agent = agent
-        run.depth = 1
+        run.depth = self.first_depth
         run.reserved_bytes = cost_bytes
         self.reserved_bytes += cost_bytes
         if parent is not None:
@@ -355,7 +359,8 @@ cdef class Ledger:
         return 0
 
     def admit(
-        self, Run parent, str agent not None, long long cost_bytes=0, *, bint is_next=False
+        self, Run parent, str agent not None, long long cost_bytes=0, *, bint is_next=False,
+        bint is_forced=False,
     ):
         """Admit a run below *parent*, or say why not.
 
@@ -364,6 +369,7 @@ cdef class Ledger:
             agent: Name.
             cost_bytes: What to reserve [bytes, >= 0].
             is_next: It has waited, and its turn has come.
+            is_forced: Admit it whatever the limits say.
 
         Returns:
             The `Run`, or a `Breach`.
@@ -375,7 +381,7 @@ cdef class Ledger:
         cdef int reason
         self.check_own(parent)
         reason = self.judge(parent, agent, cost_bytes, is_next, &limit, &measured)
-        if reason == _ADMITTED:
+        if reason == _ADMITTED or is_forced:
             self.count_in(run, parent, agent, cost_bytes)
             return run
         breach.reason = <str> _REASONS[reason]

@@ -70,6 +70,8 @@ cdef class Life:
     # What tells the table apart, the context's weak reference until it ends, and
     # the children's ids by the address of their lives.
     cdef object _home
+    # The life of another table within which it began.
+    cdef Life _outer
     cdef object _reference
     cdef dict _children
 
@@ -185,8 +187,10 @@ cdef class LifeTable(WeakAgentRegistry):
         return self.current_life()
 
     cdef Life current_life(self):
-        cdef Life life = _current_life()
-        return life if life is not None and life._home is self._home else None
+        cdef Life life = get_value(_current)
+        while life is not None and (life.has_ended or life._home is not self._home):
+            life = life.parent if life._outer is None else life._outer
+        return life
 
     def claim(self, Life life not None):
         """Take a life out; gives its context to the one caller who is to end it."""
@@ -293,6 +297,7 @@ cdef class Block:
         cdef LifeTable lives = self._lives
         cdef Life parent = None
         cdef Life life
+        cdef Life outer
         if self._parent_id is not None:
             parent = lives.find_life(self._parent_id)
         elif not self._detached:
@@ -303,6 +308,9 @@ cdef class Block:
         life = lives.begin_life(
             self._agent_id, context, parent, self._given is None, self._opened_at
         )
+        outer = get_value(_current)
+        if outer is not None and outer._home is not lives._home:
+            life._outer = outer
         self._context = context
         self._life = life
         self._token = PyContextVar_Set(_current, life)

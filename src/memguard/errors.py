@@ -414,3 +414,17 @@ class UnreadableSettingsError(MemguardError, ValueError):
 
     def __str__(self) -> str:
         return f"{str(self.path)!r} has no settings to be read: {self.reason}; give a TOML file"
+
+
+class GuardClosedError(MemguardError, RuntimeError):
+    """A guard was used after it was closed."""
+
+    def __str__(self) -> str:
+        return "the guard is closed; make another one"
+
+
+class AlreadyInstalledError(MemguardError, RuntimeError):
+    """A guard was to be installed while another one is."""
+
+    def __str__(self) -> str:
+        return "another guard is installed; close it first: memguard.installed().close()"

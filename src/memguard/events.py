@@ -76,6 +76,10 @@ class EventBus:
 
         return unsubscribe
 
+    def renew(self) -> None:
+        """Be usable in a child process, where whoever was subscribing is no more."""
+        self._changing = allocate_lock()
+
     def _remove(self, kind: type[Event], listener: Listener[Any]) -> None:
         rest = list(self._listeners[kind])
         rest.remove(listener)

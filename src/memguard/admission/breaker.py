@@ -17,12 +17,14 @@ from typing import Any, Literal, Self
 from memguard._admission import UNSET, AgentCount, Gate, Ledger, Run
 from memguard.admission.active import ActiveDelegations
 from memguard.admission.circuit import Circuit, CircuitRecord, CircuitState, Transition
+from memguard.admission.consent import Asked, Consent, Objection
 from memguard.admission.costs import CostBook
 from memguard.admission.delegation import Delegation, OnRefuse, Request
 from memguard.admission.events import (
     CircuitChanged,
     DelegationAdmitted,
     DelegationEnded,
+    DelegationLetPass,
     DelegationQueued,
     DelegationRepeated,
     DelegationTurnedAway,
@@ -67,6 +69,11 @@ class DelegationCircuitBreaker(Gate):
         events: Where to tell what happens; a bus of its own by default.
         clock: Gives seconds that only grow.
         store: What counts; by default this process does.
+        consents: Who is asked, too, once the limits would admit, and before anything
+            is taken.
+        observe_only: Refuse nothing, and count what would have been refused.
+        first_depth: Depth of what begins a chain [count]: 1 for a delegation, 0
+            where that is an agent to whom nobody delegated.
         **limits: Other fields of `AdmissionSettings`.
 
     Raises:
@@ -96,6 +103,9 @@ class DelegationCircuitBreaker(Gate):
         events: EventBus | None = None,
         clock: Callable[[], float] = time.monotonic,
         store: LimitStore | None = None,
+        consents: Iterable[Consent] = (),
+        observe_only: bool = False,
+        first_depth: int = 1,
         **limits: Any,
     ) -> None:
         known = [field.name for field in fields(AdmissionSettings)]
@@ -114,7 +124,11 @@ class DelegationCircuitBreaker(Gate):
         self._line = Line(self._store)
         self._circuit = Circuit(self._settings, clock, self.alarm)
         self._costs = CostBook(self._settings.cost_smoothing_ratio)
+        self._counts.first_depth = first_depth
+        self._consents = tuple(consents)
+        self._observes = observe_only
         self._refused: Counter[Reason] = Counter()
+        self._let_pass: Counter[Reason] = Counter()
         self._counting = allocate_lock()
         self._failed_count = 0
         self._abandoned_count = 0
@@ -156,6 +170,11 @@ class DelegationCircuitBreaker(Gate):
         self._change_limits(max_parallel_delegations=value)
 
     @property
+    def first_depth(self) -> int:
+        """Depth of what begins a chain [count]."""
+        return self._counts.first_depth
+
+    @property
     def active_delegations(self) -> ActiveDelegations:
         """What runs now, by task; what is set by hand takes a slot, too."""
         return self._active
@@ -181,7 +200,7 @@ class DelegationCircuitBreaker(Gate):
 
     def _get_delegation_depth(self, from_task: object) -> int:
         run = self._run_of_task(from_task)
-        return 0 if run is None else run.depth
+        return self._counts.first_depth - 1 if run is None else run.depth
 
     # The door.
 
@@ -270,6 +289,7 @@ class DelegationCircuitBreaker(Gate):
             lent_count=counts.lent_count,
             repeated_count=counts.repeated_count,
             refused_counts=dict(self._refused),
+            let_pass_counts=dict(self._let_pass),
             reserved_bytes=counts.reserved_bytes,
             expected_bytes=self._costs.to_dict(),
             circuit_state=self.current_state,
@@ -294,7 +314,7 @@ class DelegationCircuitBreaker(Gate):
             for agent, limits in self._agents.items()
             if limits.max_live is not None
         }
-        self.is_watched = settings.max_bytes is not None
+        self.is_watched = settings.max_bytes is not None or bool(self._consents)
 
     def _checked_agent(self, agent: object) -> str:
         if not isinstance(agent, str):
@@ -332,8 +352,8 @@ class DelegationCircuitBreaker(Gate):
         task_id = getattr(from_task, "task_id", None)
         if task_id is not None and (run := self._active.run_of(task_id)) is not None:
             return run
-        depth = getattr(from_task, "depth", 0)
-        if isinstance(depth, int) and depth > 0:
+        depth = getattr(from_task, "depth", None)
+        if isinstance(depth, int) and depth >= self._counts.first_depth:
             return self._counts.origin((str(task_id or type(from_task).__name__),), depth)
         return None
 
@@ -352,13 +372,66 @@ class DelegationCircuitBreaker(Gate):
         if self.alarm.is_up and not self._is_in_trial(parent):
             transition, passes = self._circuit.ask()
             self._tell_of(transition)
-            if not passes:
+            if not passes and not self._passes_anyway(delegation, transition[1], parent):
                 return transition[1]
-            delegation.is_trial = transition[1].state is CircuitState.HALF_OPEN
+            delegation.is_trial = passes and transition[1].state is CircuitState.HALF_OPEN
         outcome = self._store.admit(parent, delegation.agent, cost_bytes)
         if not isinstance(outcome, Run) and self._reap():
             outcome = self._store.admit(parent, delegation.agent, cost_bytes)
+        if not isinstance(outcome, Run) and self._passes_anyway(delegation, outcome, parent):
+            outcome = self._store.admit(parent, delegation.agent, cost_bytes, is_forced=True)
         return outcome
+
+    def _asked(self, delegation: Delegation, parent: Run | None, cost_bytes: int) -> Asked | None:
+        """Give what others are asked; None if a limit will refuse it anyway."""
+        breach = self._store.would_refuse(parent, delegation.agent, cost_bytes)
+        if breach is not None and breach.reason != Reason.PARALLEL and not self._observes:
+            return None
+        depth = self._counts.first_depth if parent is None else parent.depth + 1
+        return Asked(
+            _chain_of(parent, delegation.agent),
+            depth,
+            self._settings.max_depth,
+            cost_bytes,
+            len(self._counts.live),
+        )
+
+    def _ask(self, delegation: Delegation, parent: Run | None, cost_bytes: int) -> Objection | None:
+        asked = self._asked(delegation, parent, cost_bytes)
+        if asked is None:
+            return None
+        for consent in self._consents:
+            objection = consent.ask(asked)
+            if objection and not self._passes_anyway(delegation, objection, parent):
+                return objection
+        return None
+
+    async def _aask(
+        self, delegation: Delegation, parent: Run | None, cost_bytes: int
+    ) -> Objection | None:
+        asked = self._asked(delegation, parent, cost_bytes)
+        if asked is None:
+            return None
+        for consent in self._consents:
+            objection = await consent.aask(asked)
+            if objection and not self._passes_anyway(delegation, objection, parent):
+                return objection
+        return None
+
+    def _passes_anyway(self, delegation: Delegation, outcome: Outcome, parent: Run | None) -> bool:
+        """Whether this breaker only observes; then what it would have done is counted."""
+        if not self._observes:
+            return False
+        refusal = self._refusal_of(delegation, outcome, parent)
+        with self._counting:
+            self._let_pass[refusal.reason] += 1
+        self._emit(
+            DelegationLetPass,
+            lambda: DelegationLetPass(
+                refusal.reason, refusal.chain, refusal.limit, refusal.measured
+            ),
+        )
+        return True
 
     def _is_in_trial(self, parent: Run | None) -> bool:
         # What a trial starts belongs to it, or it could not succeed.
@@ -372,15 +445,7 @@ class DelegationCircuitBreaker(Gate):
         self, delegation: Delegation, outcome: Outcome, parent: Run | None
     ) -> DelegationRefused:
         self._give_back_trial(delegation, is_success=False)
-        chain = (*(parent.chain if parent is not None else ()), delegation.agent)
-        if isinstance(outcome, CircuitRecord):
-            why = outcome.reason or "it is being tried whether all is well again"
-            after_seconds = self._circuit.retry_after_seconds()
-            refusal = make_refusal(Reason.CIRCUIT, chain, why, outcome.state, after_seconds)
-        else:
-            assert not isinstance(outcome, Run)
-            reason = Reason(outcome.reason)
-            refusal = make_refusal(reason, chain, outcome.limit, outcome.measured)
+        refusal = self._refusal_of(delegation, outcome, parent)
         with self._counting:
             self._refused[refusal.reason] += 1
         self._emit(
@@ -390,6 +455,20 @@ class DelegationCircuitBreaker(Gate):
             ),
         )
         return refusal
+
+    def _refusal_of(
+        self, delegation: Delegation, outcome: Outcome, parent: Run | None
+    ) -> DelegationRefused:
+        chain = _chain_of(parent, delegation.agent)
+        if isinstance(outcome, CircuitRecord):
+            why = outcome.reason or "it is being tried whether all is well again"
+            after_seconds = self._circuit.retry_after_seconds()
+            return make_refusal(Reason.CIRCUIT, chain, why, outcome.state, after_seconds)
+        assert not isinstance(outcome, Run)
+        after_seconds = outcome.retry_after_seconds if isinstance(outcome, Objection) else None
+        return make_refusal(
+            Reason(outcome.reason), chain, outcome.limit, outcome.measured, after_seconds
+        )
 
     def _record_bytes(self, run: Run, measured_bytes: int) -> None:
         check("measured_bytes", measured_bytes)
@@ -520,6 +599,10 @@ class DelegationCircuitBreaker(Gate):
         if after.state is CircuitState.OPEN:
             self._line.turn_away(after)
         self._emit(CircuitChanged, lambda: CircuitChanged(before.state, after.state, after.reason))
+
+
+def _chain_of(parent: Run | None, agent: str) -> tuple[str, ...]:
+    return (agent,) if parent is None else (*parent.chain, agent)
 
 
 def _checked_on_refuse(on_refuse: str) -> OnRefuse:

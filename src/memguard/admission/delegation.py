@@ -186,8 +186,12 @@ class Delegation(Passage):
 
     def _enter(self) -> None:
         request, parent, cost_bytes = self._start()
+        breaker = self._breaker
+        outcome: Outcome | None = None
         try:
-            outcome = self._breaker._try(self, parent, cost_bytes)
+            if breaker._consents:
+                outcome = breaker._ask(self, parent, cost_bytes)
+            outcome = outcome or breaker._try(self, parent, cost_bytes)
             if _waits(outcome, request):
                 outcome = self._wait(request, parent, cost_bytes) or outcome
         except BaseException:
@@ -207,8 +211,12 @@ class Delegation(Passage):
 
     async def _enter_in_task(self) -> None:
         request, parent, cost_bytes = self._start()
+        breaker = self._breaker
+        outcome: Outcome | None = None
         try:
-            outcome = self._breaker._try(self, parent, cost_bytes)
+            if breaker._consents:
+                outcome = await breaker._aask(self, parent, cost_bytes)
+            outcome = outcome or breaker._try(self, parent, cost_bytes)
             if _waits(outcome, request):
                 outcome = await self._wait_async(request, parent, cost_bytes) or outcome
         except BaseException:

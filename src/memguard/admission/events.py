@@ -69,6 +69,23 @@ class DelegationTurnedAway(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DelegationLetPass(Event):
+    """A delegation would have been refused, but the breaker only observes.
+
+    Attributes:
+        reason: Which limit would have refused.
+        chain: Names of the agents, the last one is who passed.
+        limit: The limit.
+        measured: What was measured.
+    """
+
+    reason: Reason
+    chain: tuple[str, ...]
+    limit: float | str
+    measured: float | str
+
+
+@dataclass(frozen=True, slots=True)
 class DelegationEnded(Event):
     """A delegation was left.
 

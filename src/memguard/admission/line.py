@@ -16,11 +16,12 @@ from typing import Any, TypeAlias
 
 from memguard._admission import Breach, Run
 from memguard.admission.circuit import CircuitRecord
+from memguard.admission.consent import Objection
 from memguard.admission.refusals import Reason
 from memguard.admission.store import LimitStore
 
-Outcome: TypeAlias = Run | Breach | CircuitRecord
-"""Admitted, refused by a limit, refused because the circuit opened."""
+Outcome: TypeAlias = Run | Breach | CircuitRecord | Objection
+"""Admitted, refused by a limit, because the circuit opened, because somebody objected."""
 
 
 class Waiter:

@@ -22,6 +22,8 @@ class Reason(StrEnum):
     BYTES = "bytes"
     PARALLEL = "parallel"
     CIRCUIT = "circuit"
+    MEMORY = "memory"
+    APPROVAL = "approval"
 
 
 _WHY = {
@@ -36,6 +38,8 @@ _WHY = {
     Reason.BYTES: "{measured:,} bytes would be reserved, and max_bytes is {limit:,}",
     Reason.PARALLEL: "{measured} would run at once, and max_parallel_delegations is {limit}",
     Reason.CIRCUIT: "the circuit is {measured}: {limit}",
+    Reason.MEMORY: "memory is short: {limit}",
+    Reason.APPROVAL: "{limit}",
 }
 
 _NOW = "do not delegate this again; do it yourself or answer with what you have."
@@ -51,6 +55,8 @@ _WHAT_TO_DO = {
     Reason.BYTES: _LATER,
     Reason.PARALLEL: _LATER,
     Reason.CIRCUIT: "delegating is stopped for now; go on without it.",
+    Reason.MEMORY: _LATER,
+    Reason.APPROVAL: _NOW,
 }
 
 
@@ -60,7 +66,8 @@ class DelegationRefused(MemguardError, RuntimeError):
     Attributes:
         reason: Which limit refused.
         chain: Names of the agents, from the first to the one that was refused.
-        limit: The limit; for an open circuit why it is open.
+        limit: The limit; for an open circuit why it is open, and for what was asked
+            beforehand the answer.
         measured: What it would have been; for a circuit its state.
         retry_after_seconds: When to ask again [s]; None when asking again
             will not help, or when nobody can know.
@@ -128,7 +135,11 @@ class DelegationCycle(DelegationRefused):
 
 
 class MemoryShort(DelegationRefused):
-    """More bytes would be reserved than there are to give."""
+    """More bytes would be reserved than there are to give, or memory is too full."""
+
+
+class ApprovalDenied(DelegationRefused):
+    """Somebody was asked, and did not agree in time."""
 
 
 class CircuitOpen(DelegationRefused):
@@ -143,6 +154,8 @@ _KIND = {
     Reason.LIVE: BudgetExceeded,
     Reason.AGENT: BudgetExceeded,
     Reason.BYTES: MemoryShort,
+    Reason.MEMORY: MemoryShort,
+    Reason.APPROVAL: ApprovalDenied,
     Reason.PARALLEL: ParallelismExceeded,
     Reason.CIRCUIT: CircuitOpen,
 }

@@ -26,6 +26,8 @@ class AdmissionStatistics:
         repeated_count: How many were admitted although they occurred in their own
             chain before [count].
         refused_counts: Refusals so far, by reason [count].
+        let_pass_counts: What would have been refused, if the breaker did not only
+            observe, by reason [count].
         reserved_bytes: What live delegations have reserved [bytes].
         expected_bytes: What the next one of each agent would reserve, where that
             was measured [bytes].
@@ -44,6 +46,7 @@ class AdmissionStatistics:
     lent_count: int
     repeated_count: int
     refused_counts: Mapping[Reason, int]
+    let_pass_counts: Mapping[Reason, int]
     reserved_bytes: int
     expected_bytes: Mapping[str, int]
     circuit_state: CircuitState

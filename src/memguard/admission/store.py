@@ -27,7 +27,13 @@ class LimitStore(Protocol):
         ...
 
     def admit(
-        self, parent: Run | None, agent: str, cost_bytes: int = 0, *, is_next: bool = False
+        self,
+        parent: Run | None,
+        agent: str,
+        cost_bytes: int = 0,
+        *,
+        is_next: bool = False,
+        is_forced: bool = False,
     ) -> Run | Breach:
         """Admit a run below *parent*, or say why not; see `Ledger.admit`."""
         ...

@@ -191,6 +191,10 @@ class AgentLifecycleManager:
             failures.append(AsyncHooksPendingError(pending_count))
         raise_gathered("closing the agents", failures)
 
+    def abandon(self) -> None:
+        """Begin no more agents, and end none: in a child process they are the parent's."""
+        self._lives.is_closed = True
+
     async def aclose(self) -> None:
         """Do as `close`, and await the async hooks that wait."""
         failures: Failures = []

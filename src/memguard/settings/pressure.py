@@ -32,6 +32,7 @@ class PressureSettings(Room):
         usage_seconds: A reading of what is in use is good for this long [s].
         allocator_seconds: ... and one of the allocators [s].
         limit_seconds: ... and one of limits, which may be resized [s].
+        sample_seconds: How often a guard looks at memory by itself [s].
     """
 
     name: ClassVar[str] = "pressure"
@@ -52,3 +53,6 @@ class PressureSettings(Room):
         0.1, _INTERVAL, "mallinfo2 takes milliseconds with 10^5 free chunks"
     )
     limit_seconds: float = setting(1.0, _INTERVAL, "limits change by hand or by an operator")
+    sample_seconds: float = setting(
+        1.0, Number("seconds", 0.01, 3600), "chosen: a look costs tens of microseconds"
+    )

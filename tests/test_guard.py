@@ -1,0 +1,320 @@
+"""The guard: all parts together, in tasks and threads, in forked children, and gone at the end."""
+
+import asyncio
+import dataclasses
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import memguard
+from memguard import Guard, GuardSettings, PressureSettings
+from memguard.admission.refusals import Reason
+from memguard.pressure.events import AlertCleared, AlertRaised
+from process import run_fresh
+
+
+@pytest.fixture
+def guard():
+    made = Guard(settings=GuardSettings(), max_depth=2, max_parallel=4)
+    yield made
+    made.close()
+
+
+def test_the_five_lines(guard):
+    """A tree of tasks: contexts know their parents, and all of it ends with its block."""
+
+    async def run():
+        async with guard, guard.agent("planner") as planner:
+            assert memguard.current_agent() is planner
+            assert (planner.task_id, planner.depth) == ("planner-1", 0)
+            async with asyncio.TaskGroup() as tasks:
+                for name in ("a", "b", "c"):
+                    tasks.create_task(research(name, planner))
+            return planner, guard.statistics()
+
+    async def research(name, planner):
+        async with guard.delegate(name) as child:
+            assert (child.parent, child.depth) == (planner, 1)
+            await asyncio.sleep(0)
+            assert memguard.current_agent() is child
+
+    planner, counted = asyncio.run(run())
+    assert planner.closed
+    assert counted.admission.admitted_count == 4
+    assert counted.lifecycle.begun_count == 4
+    assert guard.statistics().admission.live_count == 0
+    assert guard.statistics().lifecycle.active_count == 0
+
+
+def test_in_threads_without_a_loop(guard):
+    """The same with `with`, in as many threads as there are slots."""
+
+    def run(number):
+        with guard.agent(f"agent{number}"), guard.delegate("helper") as child:
+            return child.depth
+
+    with guard, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(4))) == [1] * 4
+    assert guard.statistics().admission.live_count == 0
+
+
+def test_a_refusal_leaves_nothing_behind(guard):
+    """Depth counts delegations below the first agent, and no context is made."""
+    with guard, guard.agent("a"), guard.delegate("b"), guard.delegate("c") as deepest:
+        assert deepest.depth == 2
+        with pytest.raises(memguard.DepthExceeded) as refused:
+            guard.delegate("d").__enter__()
+        assert (refused.value.limit, refused.value.measured) == (2, 3)
+        assert guard.statistics().lifecycle.active_count == 3
+
+
+def test_an_agent_begins_a_chain_also_within_another(guard):
+    """And a delegation outside of any agent does, too."""
+    with guard, guard.agent("outer"), guard.delegate("child"):
+        with guard.agent("inner") as inner:
+            assert (inner.depth, inner.parent) == (0, None)
+        with guard.delegate("grandchild") as grandchild:
+            assert grandchild.depth == 2
+    with Guard(settings=GuardSettings()) as other, other.delegate("first") as first:
+        assert first.depth == 0
+
+
+def test_what_a_block_raises_passes_and_is_counted(guard):
+    """An agent that fails is a failure to the circuit, and its context is closed."""
+    with guard:
+        with pytest.raises(ValueError, match="wrong"), guard.agent("a") as failing:
+            raise ValueError("wrong")
+        assert failing.closed
+        assert guard.statistics().admission.failed_count == 1
+
+
+def test_a_block_can_be_entered_again(guard):
+    """It is admitted anew each time."""
+    block = guard.agent("a")
+    with guard:
+        for _ in range(3):
+            with block:
+                pass
+        assert guard.statistics().admission.admitted_count == 3
+
+
+def test_closing_ends_what_still_runs(guard):
+    """Their contexts are closed; a second time does nothing, and it cannot be used again."""
+    guard.start()
+    held = guard.agent("a")
+    context = held.__enter__()
+    guard.close()
+    assert context.closed
+    guard.close()
+    with pytest.raises(memguard.GuardClosedError, match="make another one"):
+        guard.agent("b").__enter__()
+    held.__exit__(None, None, None)
+    assert guard.statistics().admission.live_count == 0
+
+
+def test_closing_tells_what_cleanups_raised_after_all_else_is_done(guard):
+    """In an ExceptionGroup; the collector and the thread are as they were."""
+
+    def fail(agent_id):
+        raise OSError("hook failed")
+
+    guard.lifecycle.on_cleanup(fail)
+    guard.start()
+    context = memguard.AgentContext("kept")
+    guard.lifecycle.register_agent("kept", context)
+    with pytest.raises(ExceptionGroup) as raised:
+        guard.close()
+    assert raised.group_contains(OSError, match="hook failed")
+    assert not thread_names() & {"memguard-guard"}
+
+
+def thread_names():
+    return {thread.name for thread in threading.enumerate()}
+
+
+def state_of_the_process():
+    return {
+        "threads": thread_names(),
+        "thresholds": gc.get_threshold(),
+        "enabled": gc.isenabled(),
+        "callbacks": list(gc.callbacks),
+        "frozen": gc.get_freeze_count(),
+        "debug": gc.get_debug(),
+    }
+
+
+@pytest.mark.parametrize("profile", [None, "report", "default", "latency", "bytes"])
+def test_nothing_remains_after_closing(profile):
+    """Threads, the collector's settings and callbacks are as before, and so they are new."""
+
+    async def run():
+        async with made, made.agent("a"):
+            assert "memguard-guard" in thread_names()
+
+    # What the interpreter itself froze is thawed with the rest; nothing can freeze it alone.
+    gc.unfreeze()
+    before = state_of_the_process()
+    made = Guard(settings=GuardSettings(), gc=profile)
+    assert state_of_the_process() == before
+    asyncio.run(run())
+    assert state_of_the_process() == before
+    assert not made.events.wanted
+
+
+def test_a_start_that_fails_changes_nothing():
+    """The latency profile needs an event loop; without one the guard is as it was."""
+    before = state_of_the_process()
+    made = Guard(settings=GuardSettings(), gc="latency")
+    with pytest.raises(RuntimeError, match="event loop"):
+        made.start()
+    assert state_of_the_process() == before
+    made.close()
+
+
+def test_several_guards_know_nothing_of_each_other(guard):
+    """Each has its own limits, chains and agents, also one within the other."""
+    with Guard(settings=GuardSettings(), max_depth=0) as other, guard:
+        with guard.agent("a"), other.agent("b") as first, guard.delegate("c") as child:
+            assert (first.depth, child.depth) == (0, 1)
+            with pytest.raises(memguard.DepthExceeded):
+                other.delegate("d").__enter__()
+        assert other.statistics().admission.refused_counts == {Reason.DEPTH: 1}
+        assert guard.statistics().admission.refused_counts == {}
+
+
+def test_several_loops_share_its_slots(guard):
+    """One guard, a loop in each of several threads."""
+
+    async def run():
+        async with guard.agent("a", wait_seconds=None):
+            async with guard.delegate("b"):
+                await asyncio.sleep(0.001)
+
+    with guard, ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(asyncio.run, run()) for _ in range(32)]:
+            done.result()
+    counted = guard.statistics().admission
+    assert counted.admitted_count == 64
+    assert counted.peak_running_count <= 4
+
+
+def test_observing_refuses_nothing():
+    """What would have been refused is counted."""
+    with Guard(settings=GuardSettings(), max_depth=0, observe_only=True) as guard:
+        with guard.agent("a"), guard.delegate("b") as child:
+            assert child.depth == 1
+        assert guard.statistics().admission.let_pass_counts == {Reason.DEPTH: 1}
+
+
+def test_memory_that_is_short_refuses_and_says_so():
+    """As MemoryShort, from the monitor's own words."""
+    full = dataclasses.replace(GuardSettings(), pressure=PressureSettings(limit_bytes=1))
+    with Guard(settings=full) as guard:
+        with pytest.raises(memguard.MemoryShort, match="memory is short"):
+            guard.agent("a").__enter__()
+        assert guard.statistics().admission.live_count == 0
+
+
+def test_a_memory_emergency_opens_the_circuit_until_it_is_over(guard):
+    """And lets one agent try afterwards; other alerts do not."""
+    with guard:
+        guard.events.emit(AlertRaised("delegation_depth", "emergency", "normal", 9, 4))
+        assert guard.breaker.current_state == "closed"
+        guard.events.emit(AlertRaised("memory", "emergency", "normal", 96.0, 95.0))
+        with pytest.raises(memguard.CircuitOpen, match="emergency"):
+            guard.agent("a").__enter__()
+        guard.events.emit(AlertCleared("memory", "warning", "emergency", 70.0))
+        assert guard.breaker.current_state == "half-open"
+        with guard.agent("a"):
+            pass
+        assert guard.breaker.current_state == "closed"
+
+
+def test_memory_is_looked_at_without_being_asked():
+    """The thread reads it, and alerts are told of what it read."""
+    told = threading.Event()
+    settings = dataclasses.replace(
+        GuardSettings(), pressure=PressureSettings(limit_bytes=1, sample_seconds=0.01)
+    )
+    guard = Guard(settings=settings)
+    guard.events.subscribe(AlertRaised, lambda event: told.set())
+    with guard:
+        assert told.wait(30)
+    assert guard.statistics().alerts.reading_count > 0
+
+
+def test_depths_reach_the_alerts(guard):
+    """A chain as deep as the table's level raises the alert."""
+    limit = guard.settings.alerts.delegation_depth
+    guard.breaker.max_depth = None
+    seen = []
+    guard.events.subscribe(AlertRaised, seen.append)
+    with guard:
+        blocks = [guard.delegate("a") for _ in range(limit + 2)]
+        for block in blocks:
+            block.__enter__()
+        for block in reversed(blocks):
+            block.__exit__(None, None, None)
+    assert "delegation_depth" in {event.quantity for event in seen}
+
+
+def test_limits_come_by_name_and_wrong_ones_are_named():
+    """Any limit of the settings, over what a file says."""
+    settings = memguard.load_settings(environment={"MEMGUARD_ADMISSION_MAX_CHILDREN": "3"})
+    guard = Guard(settings=settings, max_parallel=None, wait_seconds=2)
+    limits = guard.settings.admission
+    assert (limits.max_children, limits.max_parallel_delegations) == (3, None)
+    assert guard.breaker.settings == limits
+    with pytest.raises(memguard.UnknownOptionError, match="max_kids"):
+        Guard(max_kids=2)
+    with pytest.raises(memguard.WrongSettingError, match="max_depth"):
+        Guard(max_depth=-1)
+
+
+def test_one_guard_can_be_installed_for_the_process():
+    """Nothing is global before, and closing it takes it away."""
+    assert memguard.installed() is None
+    guard = memguard.install(Guard(settings=GuardSettings()))
+    try:
+        assert memguard.installed() is guard
+        assert memguard.install(guard) is guard
+        with pytest.raises(memguard.AlreadyInstalledError, match="close it first"):
+            memguard.install(Guard(settings=GuardSettings()))
+    finally:
+        guard.close()
+    assert memguard.installed() is None
+
+
+FORKS = """
+    import os, threading, warnings
+    import memguard
+
+    # From 3.12 on every fork of a process with threads warns.
+    warnings.simplefilter("ignore", DeprecationWarning)
+
+    guard = memguard.Guard(settings=memguard.GuardSettings(), max_parallel=1, gc="bytes")
+    with guard, guard.agent("parent"):
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            assert guard.statistics().admission.live_count == 0
+            assert "memguard-guard" not in {t.name for t in threading.enumerate()}
+            with guard.agent("worker") as worker, guard.delegate("helper") as helper:
+                assert (worker.task_id, helper.depth) == ("worker-1", 1)
+                assert "memguard-guard" in {t.name for t in threading.enumerate()}
+            guard.close()
+            counted = guard.statistics()
+            os.write(write, f"{counted.admission.admitted_count}".encode())
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print(os.read(read, 10).decode(), guard.statistics().admission.live_count)
+    print(guard.statistics().admission.live_count)
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="there is no fork here")
+def test_a_forked_child_starts_clean():
+    """It has no agents and no thread of its own before it needs one; the parent goes on."""
+    assert run_fresh(FORKS).split() == ["2", "1", "0"]
