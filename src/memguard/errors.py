@@ -428,3 +428,54 @@ class AlreadyInstalledError(MemguardError, RuntimeError):
 
     def __str__(self) -> str:
         return "another guard is installed; close it first: memguard.installed().close()"
+
+
+class MissingExtraError(MemguardError, ImportError):
+    """Something was asked for that needs a package which is not installed.
+
+    Attributes:
+        option: What was asked for.
+        package: What it needs.
+        extra: The extra of memguard that brings it.
+    """
+
+    def __init__(self, option: str, package: str, extra: str) -> None:
+        self.option = option
+        self.package = package
+        self.extra = extra
+        super().__init__(option, package, extra)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.option} needs {self.package}, which is not installed;"
+            f' pip install "pymemguard[{self.extra}]"'
+        )
+
+
+class FrontierFullError(MemguardError, RuntimeError):
+    """One more URL does not fit among those that wait; nothing changed.
+
+    Attributes:
+        option: The limit that it would exceed.
+        measured: What there would be, URLs or bytes.
+        limit: How much is allowed.
+    """
+
+    def __init__(self, option: str, measured: int, limit: int) -> None:
+        self.option = option
+        self.measured = measured
+        self.limit = limit
+        super().__init__(option, measured, limit)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.measured:,} would wait, and {self.option} is {self.limit:,}; take some"
+            " before you add more, follow fewer links, or raise the limit"
+        )
+
+
+class CrawlClosedError(MemguardError, RuntimeError):
+    """A crawl was used after it was closed."""
+
+    def __str__(self) -> str:
+        return "the crawl is closed; make another one"

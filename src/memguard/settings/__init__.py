@@ -13,6 +13,7 @@ from memguard.settings.collector import (
     CollectorSettings,
     ReliefSettings,
 )
+from memguard.settings.crawling import CrawlingSettings
 from memguard.settings.guard import GuardSettings
 from memguard.settings.pressure import REPORT_REFUSE_BYTES, PressureSettings
 from memguard.settings.sources import load_settings
@@ -24,6 +25,7 @@ __all__ = [
     "AdmissionSettings",
     "AlertSettings",
     "CollectorSettings",
+    "CrawlingSettings",
     "GuardSettings",
     "PressureSettings",
     "ReliefSettings",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from memguard.settings.admission import AdmissionSettings
 from memguard.settings.alerts import AlertSettings
 from memguard.settings.collector import CollectorSettings, ReliefSettings
+from memguard.settings.crawling import CrawlingSettings
 from memguard.settings.pressure import PressureSettings
 
 
@@ -18,6 +19,7 @@ class GuardSettings:
         alerts: When people are told.
         collector: When garbage is collected.
         relief: When memory is given back under pressure.
+        crawling: How much a crawl remembers.
     """
 
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
@@ -25,3 +27,4 @@ class GuardSettings:
     alerts: AlertSettings = field(default_factory=AlertSettings)
     collector: CollectorSettings = field(default_factory=CollectorSettings)
     relief: ReliefSettings = field(default_factory=ReliefSettings)
+    crawling: CrawlingSettings = field(default_factory=CrawlingSettings)
