@@ -8,6 +8,8 @@ taking turns: F. Chang, W. Feng, K. Li, "Approximate caches for packet
 classification", 2004, as double buffering.
 """
 
+from typing import Any
+
 from memguard.errors import MissingExtraError
 
 
@@ -44,11 +46,15 @@ class ProbablyVisitedUrls:
             from rbloom import Bloom
         except ImportError as error:
             raise MissingExtraError("false_positive_ratio", "rbloom", "crawl") from error
-        self._bloom = Bloom
+        self._bloom: Any = Bloom
         self.max_count = max_count
         # Either filter can be wrong.
         self._ratio = false_positive_ratio / 2
         self.forgotten_count = 0
+        self._current: Any
+        self._previous: Any
+        self._current_count: int
+        self._previous_count: int
         self.clear()
 
     def __len__(self) -> int:
