@@ -17,7 +17,10 @@ DOCUMENTS = [
     *("README.md", "docs/quickstart.md", "docs/cookbook.md"),
     *("docs/reading-a-report.md", "docs/memory.md", "docs/agents.md"),
 ]
-PROGRAMS = [*DOCUMENTS, "docs/collector.md", "docs/delegation.md", "docs/memory-limits.md"]
+PROGRAMS = [
+    *(*DOCUMENTS, "docs/collector.md", "docs/delegation.md"),
+    *("docs/guard.md", "docs/memory-limits.md"),
+]
 
 PYTHON = re.compile(
     r"^```python\n(?P<source>.*?)^```\n(\n```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL
