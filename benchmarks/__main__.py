@@ -1,6 +1,6 @@
 """Measure everything, print tables of ratios, and keep the numbers.
 
-Usage: python -m benchmarks [--only scans|agents] [--largest N] [--no-peers]
+Usage: python -m benchmarks [--only scans|agents|admission|crawling] [--largest N] [--no-peers]
                             [--results FILE] [--pages FOLDER]
 
 Each part runs in a process of its own. The numbers go to a file with one entry
@@ -83,6 +83,11 @@ def measure_admission() -> dict[str, Any]:
     return {"admission": {**_circumstances(), **_run("admission")[0]}}
 
 
+def measure_crawling() -> dict[str, Any]:
+    """Crawl a site with two sets, and with limits."""
+    return {"crawling": {**_circumstances(), **_run("crawling")[0]}}
+
+
 def main() -> None:
     """Measure, keep, write the page, print it."""
     parser = argparse.ArgumentParser(
@@ -91,7 +96,9 @@ def main() -> None:
         " live in against the standard library. Takes about a quarter of an hour, 6 GiB of memory,"
         " and an otherwise idle machine.",
     )
-    parser.add_argument("--only", choices=("scans", "agents", "admission"), help="measure one part")
+    parser.add_argument(
+        "--only", choices=("scans", "agents", "admission", "crawling"), help="measure one part"
+    )
     parser.add_argument(
         "--largest",
         type=lambda text: int(float(text)),
@@ -111,6 +118,8 @@ def main() -> None:
         measured |= measure_agents()
     if options.only in (None, "admission"):
         measured |= measure_admission()
+    if options.only in (None, "crawling"):
+        measured |= measure_crawling()
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
     version = ".".join(platform.python_version_tuple()[:2])
     results[version] = results.get(version, {}) | measured

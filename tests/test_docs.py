@@ -19,7 +19,7 @@ DOCUMENTS = [
 ]
 PROGRAMS = [
     *(*DOCUMENTS, "docs/collector.md", "docs/delegation.md"),
-    *("docs/guard.md", "docs/memory-limits.md"),
+    *("docs/crawling.md", "docs/guard.md", "docs/memory-limits.md"),
 ]
 
 PYTHON = re.compile(
