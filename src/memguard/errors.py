@@ -479,3 +479,119 @@ class CrawlClosedError(MemguardError, RuntimeError):
 
     def __str__(self) -> str:
         return "the crawl is closed; make another one"
+
+
+class MissingMeasureError(MemguardError, KeyError):
+    """An operation is judged by something that was not measured.
+
+    Attributes:
+        operation: The operation.
+        key: What its context lacks.
+    """
+
+    def __init__(self, operation: str, key: str) -> None:
+        self.operation = operation
+        self.key = key
+        super().__init__(operation, key)
+
+    def __str__(self) -> str:
+        return (
+            f"whether {self.operation} is critical depends on {self.key!r};"
+            f" give context[{self.key!r}]"
+        )
+
+
+class WouldBlockLoopError(MemguardError, RuntimeError):
+    """A person would be waited for on the thread of an event loop, which would stop.
+
+    Attributes:
+        call: What was called.
+        remedy: What to call instead.
+    """
+
+    def __init__(self, call: str, remedy: str) -> None:
+        self.call = call
+        self.remedy = remedy
+        super().__init__(call, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.call} would stop the event loop of this thread; use {self.remedy}"
+
+
+class UnreadableAuditError(MemguardError, RuntimeError):
+    """An audit cannot be read, or written.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(path, reason)
+
+    def __str__(self) -> str:
+        return (
+            f"the audit in {str(self.path)!r} cannot be used: {self.reason};"
+            " give a file that memguard wrote, or the name of a new one in a folder of yours"
+        )
+
+
+class UnknownRequestError(MemguardError, LookupError):
+    """No request of that name waits for an answer.
+
+    Attributes:
+        request_id: The name.
+        decided: How it was decided before; "" where nothing is known of it.
+    """
+
+    def __init__(self, request_id: str, decided: str = "") -> None:
+        self.request_id = request_id
+        self.decided = decided
+        super().__init__(request_id, decided)
+
+    def __str__(self) -> str:
+        if self.decided:
+            return f"request {self.request_id} is decided already: {self.decided}"
+        return (
+            f"no request {self.request_id!r} waits for an answer;"
+            " memguard approvals list shows those that do"
+        )
+
+
+class UnsafeFolderError(MemguardError, RuntimeError):
+    """The folder in which sockets lie is not this user's alone.
+
+    Attributes:
+        path: The folder.
+        reason: What is wrong with it.
+        variable: Names another one.
+    """
+
+    def __init__(self, path: object, reason: str, variable: str) -> None:
+        self.path = path
+        self.reason = reason
+        self.variable = variable
+        super().__init__(path, reason, variable)
+
+    def __str__(self) -> str:
+        return (
+            f"{str(self.path)!r} is no place for private sockets: {self.reason};"
+            f" remove it, or set {self.variable} to a folder of yours with mode 700"
+        )
+
+
+class EndpointError(MemguardError, RuntimeError):
+    """A process cannot listen, or cannot be asked.
+
+    Attributes:
+        reason: Why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return self.reason

@@ -5,6 +5,7 @@ installed for the process.
 Does not cover: what any part decides.
 """
 
+import logging
 import os
 import threading
 import weakref
@@ -15,16 +16,28 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from memguard.admission.breaker import DelegationCircuitBreaker
+from memguard.admission.consent import Consent
 from memguard.admission.delegation import Delegation
 from memguard.admission.limits import AgentLimits
 from memguard.admission.statistics import AdmissionStatistics
 from memguard.agents.lifecycle import AgentLifecycleManager
 from memguard.agents.tally import LifecycleStatistics
-from memguard.errors import AlreadyInstalledError, GuardClosedError, UnknownOptionError
+from memguard.endpoint.server import Endpoint
+from memguard.errors import (
+    AlreadyInstalledError,
+    EndpointError,
+    GuardClosedError,
+    UnknownOptionError,
+    UnsafeFolderError,
+)
 from memguard.events import EventBus
 from memguard.guard.block import GuardedAgent
-from memguard.guard.ports import MemoryConsent, connect
+from memguard.guard.ports import ApprovalConsent, MemoryConsent, connect
 from memguard.guard.sampler import Sampler
+from memguard.oversight.approvals import HumanOversightManager, OversightStatistics
+from memguard.oversight.approvers import Approver, ConsoleApprover
+from memguard.oversight.audit import AuditLog
+from memguard.oversight.commands import commands_of
 from memguard.pressure.alerts import AlertStatistics, MemoryPressureAlertSystem
 from memguard.pressure.collector import ConfiguredCollector, configure_optimized_gc
 from memguard.pressure.memory import MemoryReader
@@ -34,6 +47,7 @@ from memguard.settings import AdmissionSettings, GuardSettings, load_settings
 
 Profile = Literal["report", "default", "latency", "bytes"]
 
+_LOG = logging.getLogger("memguard.guard")
 _MEGABYTE = 1_000_000
 _SHORT_NAMES = {"max_parallel": "max_parallel_delegations"}
 
@@ -47,12 +61,14 @@ class GuardStatistics:
         lifecycle: Agents, and how they ended.
         memory: What the resource monitor granted and refused.
         alerts: What people were told.
+        oversight: What people were asked; None where nobody is.
     """
 
     admission: AdmissionStatistics
     lifecycle: LifecycleStatistics
     memory: MonitorStatistics
     alerts: AlertStatistics
+    oversight: OversightStatistics | None
 
 
 class Guard:
@@ -63,6 +79,12 @@ class Guard:
     stays changed once it is closed.
 
     Args:
+        approve: Who agrees to what is critical, before it happens: a function that is
+            called with an `ApprovalRequest`, or a coroutine function, or an
+            `ApprovalPolicy`; "console" for the person at the terminal, "queue" for
+            people who use ``memguard approvals``, which works with all of them. None
+            asks nobody.
+        audit: A file in which requests and decisions are kept; see `AuditLog`.
         gc: A profile for the collector, as in `configure_optimized_gc`; "bytes" is the
             recommended one. None leaves the collector alone.
         observe_only: Refuse nothing, and count what would have been refused.
@@ -88,6 +110,7 @@ class Guard:
         monitor: Says whether there is memory for one more.
         alerts: Tells people.
         relief: Frees memory, step by step, from its start level on.
+        oversight: Asks people; None where *approve* is.
 
     Cost:
         See ``benchmarks/guard.py``. One thread while it is started.
@@ -102,10 +125,13 @@ class Guard:
     monitor: ResourceMonitor
     alerts: MemoryPressureAlertSystem
     relief: ReliefLadder
+    oversight: HumanOversightManager | None
 
     def __init__(
         self,
         *,
+        approve: Approver | Literal["queue", "console"] | None = None,
+        audit: str | os.PathLike[str] | None = None,
         gc: Profile | None = None,
         observe_only: bool = False,
         agents: Mapping[str, AgentLimits] | None = None,
@@ -118,6 +144,9 @@ class Guard:
         self.settings = _with_limits(load_settings() if settings is None else settings, limits)
         self.events = EventBus() if events is None else events
         self._profile = gc
+        self._approver = _approver_of(approve)
+        self._asks = approve is not None
+        self._audit = _audit_of(audit, self.settings, asks=self._asks)
         self._observes = observe_only
         self._agents = dict(agents or {})
         self._exclude = tuple(exclude)
@@ -126,6 +155,7 @@ class Guard:
         self._state: Literal["new", "started", "closed"] = "new"
         self._sampler: Sampler | None = None
         self._collector: ConfiguredCollector | None = None
+        self._endpoint: Endpoint | None = None
         self._connections: list[Any] = []
         self._build()
 
@@ -143,15 +173,27 @@ class Guard:
         self.alerts = MemoryPressureAlertSystem(settings.alerts, bus=events)
         self.relief = ReliefLadder(settings.relief, bus=events, reader=self._reader)
         self.lifecycle = AgentLifecycleManager(debug=self._debug, events=events)
+        self.oversight = None
+        if self._asks:
+            self.oversight = HumanOversightManager(
+                self._approver, settings=settings.oversight, events=events, audit=self._audit
+            )
         self.breaker = DelegationCircuitBreaker.from_settings(
             settings.admission,
             agents=self._agents,
             exclude=self._exclude,
             events=events,
-            consents=[MemoryConsent(self.monitor)],
+            consents=self._consents(),
             observe_only=self._observes,
             first_depth=0,
         )
+
+    def _consents(self) -> list[Consent]:
+        asks = None if self._observes else self.oversight
+        memory = MemoryConsent(self.monitor, self._reader, asks)
+        if self.oversight is None:
+            return [memory]
+        return [ApprovalConsent(self.oversight, asks=not self._observes), memory]
 
     # Start and end.
 
@@ -173,8 +215,21 @@ class Guard:
         self._connections = connect(self.events, self.breaker, self.alerts)
         self._sampler = Sampler(self._look, self.settings.pressure.sample_seconds)
         self._sampler.start()
+        self._endpoint = self._listen()
         _started.add(self)
         self._state = "started"
+
+    def _listen(self) -> Endpoint | None:
+        if self.oversight is None:
+            return None
+        try:
+            endpoint = Endpoint(commands_of(self.oversight))
+            endpoint.open()
+        except (EndpointError, UnsafeFolderError) as error:
+            # Approvers and the program itself can answer all the same.
+            _LOG.warning("memguard approvals does not see this process: %s", error)
+            return None
+        return endpoint
 
     def close(self) -> None:
         """End all agents, newest first, and put back whatever was changed; again is free.
@@ -183,12 +238,27 @@ class Guard:
             ExceptionGroup: What cleanups and hooks raised; all the rest was done.
         """
         if self._stop():
-            self.lifecycle.close()
+            # Who waits for an answer gets one, and so can end.
+            if self.oversight is not None:
+                self.oversight.close()
+            try:
+                self.lifecycle.close()
+            finally:
+                self._close_audit()
 
     async def aclose(self) -> None:
         """Do as `close`, and await the async hooks that wait."""
         if self._stop():
-            await self.lifecycle.aclose()
+            if self.oversight is not None:
+                await self.oversight.aclose()
+            try:
+                await self.lifecycle.aclose()
+            finally:
+                self._close_audit()
+
+    def _close_audit(self) -> None:
+        if self._audit is not None:
+            self._audit.close()
 
     def _stop(self) -> bool:
         with self._changing:
@@ -199,6 +269,9 @@ class Guard:
             sampler, self._sampler = self._sampler, None
             collector, self._collector = self._collector, None
             connections, self._connections = self._connections, []
+            endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            endpoint.close()
         if sampler is not None:
             sampler.stop()
         for disconnect in connections:
@@ -297,6 +370,7 @@ class Guard:
             self.lifecycle.statistics(),
             self.monitor.statistics(),
             self.alerts.statistics(),
+            None if self.oversight is None else self.oversight.statistics(),
         )
 
     def _begin_in_child(self) -> None:
@@ -307,12 +381,39 @@ class Guard:
         for disconnect in self._connections:
             disconnect()
         self._connections = []
+        if self._endpoint is not None:
+            self._endpoint.abandon()
+            self._endpoint = None
+        if self._audit is not None:
+            self._audit.renew()
         # Its agents are the parent's, and are missed by nobody here.
         self.lifecycle.abandon()
         self._build()
         # The thread is started by the first agent: a child may be about to become
         # another program.
         self._state = "new"
+
+
+def _approver_of(
+    approve: Approver | Literal["queue", "console"] | None,
+) -> Approver | None:
+    if approve is None or approve == "queue":
+        return None
+    if approve == "console":
+        return ConsoleApprover()
+    if callable(approve):
+        return approve
+    raise UnknownOptionError("approve", approve, ("queue", "console", "a function"))
+
+
+def _audit_of(
+    path: str | os.PathLike[str] | None, settings: GuardSettings, *, asks: bool
+) -> AuditLog | None:
+    if path is None:
+        return None
+    if not asks:
+        raise UnknownOptionError("approve", None, ("queue", "console", "a function"))
+    return AuditLog(path, settings=settings.oversight)
 
 
 def _with_limits(settings: GuardSettings, limits: dict[str, Any]) -> GuardSettings:

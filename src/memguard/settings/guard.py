@@ -6,6 +6,7 @@ from memguard.settings.admission import AdmissionSettings
 from memguard.settings.alerts import AlertSettings
 from memguard.settings.collector import CollectorSettings, ReliefSettings
 from memguard.settings.crawling import CrawlingSettings
+from memguard.settings.oversight import OversightSettings
 from memguard.settings.pressure import PressureSettings
 
 
@@ -20,6 +21,7 @@ class GuardSettings:
         collector: When garbage is collected.
         relief: When memory is given back under pressure.
         crawling: How much a crawl remembers.
+        oversight: What people are asked beforehand.
     """
 
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
@@ -28,3 +30,4 @@ class GuardSettings:
     collector: CollectorSettings = field(default_factory=CollectorSettings)
     relief: ReliefSettings = field(default_factory=ReliefSettings)
     crawling: CrawlingSettings = field(default_factory=CrawlingSettings)
+    oversight: OversightSettings = field(default_factory=OversightSettings)

@@ -1,0 +1,1 @@
+"""A private socket on which a running process answers its own user."""

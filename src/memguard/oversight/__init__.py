@@ -1,0 +1,1 @@
+"""People are asked before what is critical happens, and what they said is kept."""

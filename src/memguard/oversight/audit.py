@@ -1,0 +1,382 @@
+"""The audit: every request and every decision, in a file that tells when it was changed.
+
+Covers: SQLite, several processes, a kill at any moment, retention.
+Does not cover: what is hashed (``chain``), what is asked (``approvals``).
+
+See also: ``docs/oversight.md``.
+"""
+
+import dataclasses
+import json
+import os
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from memguard.errors import UnreadableAuditError
+from memguard.oversight.chain import KINDS, START, AuditEntry, Kind, Verification, digest_of, verify
+from memguard.oversight.requests import ApprovalRequest, Decision, How
+from memguard.settings import OversightSettings
+
+_BUSY_SECONDS = 30.0
+"""How long a process waits while others write."""
+
+_LOOK_EVERY = 500
+"""After so many entries it is looked whether old ones are to go."""
+
+_FORMAT = 1
+_PAGE_BYTES = 4096
+
+_SCHEMA = f"""
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA page_size = {_PAGE_BYTES};
+PRAGMA journal_mode = WAL;
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS entries (
+    number INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    process TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    previous BLOB NOT NULL,
+    digest BLOB NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS entries_stay BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS entries_are_kept BEFORE DELETE ON entries
+WHEN OLD.number > coalesce(
+    (SELECT json_extract(body, '$.through_number') FROM entries
+     WHERE kind = 'pruned' ORDER BY number DESC LIMIT 1), 0)
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+PRAGMA user_version = {_FORMAT};
+COMMIT;
+"""
+
+_COLUMNS = "number, at, process, kind, request_id, body, previous, digest"
+
+
+class AuditLog:
+    """Write down what was asked and decided, and read it again.
+
+    What was written is on the disk when the call returns, and the chain of digests
+    shows whether any of it was changed or taken out later. Several processes may share
+    a file. In a child of `os.fork` it opens the file anew.
+
+    Args:
+        path: The file; it is made where there is none, for this user alone.
+        settings: How long entries are kept.
+        wall_clock: Unix time [s].
+
+    Raises:
+        UnreadableAuditError: The file cannot be opened, or is something else.
+
+    Cost:
+        One transaction that waits for the disk an entry: milliseconds.
+
+    Thread-safety:
+        Any thread, any number of processes on one machine; not over a network.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        settings: OversightSettings | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = Path(path)
+        self._settings = settings or OversightSettings()
+        self._wall_clock = wall_clock
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._process = ""
+        self._connection: sqlite3.Connection | None = None
+        self._until_look_count = 0
+        with self._lock:
+            self._connected()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self.path)!r}>"
+
+    # Writing.
+
+    def requested(self, request: ApprovalRequest) -> None:
+        """Write a request down.
+
+        Raises:
+            UnreadableAuditError: It could not be written; nothing was.
+        """
+        self._append("requested", request.id, request.to_dict())
+
+    def decided(self, request: ApprovalRequest, decision: Decision, how: How) -> None:
+        """Write a decision down; raises like `requested`."""
+        body = {
+            "operation": request.operation,
+            "verdict": decision.verdict,
+            "by": decision.by,
+            "why": decision.why,
+            "remember_seconds": decision.remember_seconds,
+            "how": str(how),
+        }
+        self._append("decided", request.id, body)
+
+    def _append(self, kind: Kind, request_id: str, body: dict[str, Any]) -> None:
+        with self._lock, _Errors(self.path), self._transaction() as connection:
+            self._insert(connection, kind, request_id, body)
+            self._until_look_count -= 1
+            if self._until_look_count <= 0:
+                self._until_look_count = _LOOK_EVERY
+                self._prune(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connected()
+        # Immediate: what is read in it must be the last entry of all processes.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _insert(
+        self, connection: sqlite3.Connection, kind: Kind, request_id: str, body: dict[str, Any]
+    ) -> None:
+        last = connection.execute(
+            "SELECT number, digest FROM entries ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        number, previous = (1, START) if last is None else (last[0] + 1, last[1])
+        at = float(self._wall_clock())
+        text = json.dumps(body, sort_keys=True, ensure_ascii=True)
+        digest = digest_of(number, at, self._process, kind, request_id, text, previous)
+        connection.execute(
+            f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, at, self._process, kind, request_id, text, previous, digest),
+        )
+
+    # Retention.
+
+    def prune(self) -> int:
+        """Delete what is older, or more, than is to be kept.
+
+        That it was done, and up to where, becomes an entry itself.
+
+        Returns:
+            How many entries were deleted [count].
+        """
+        with self._lock, _Errors(self.path):
+            with self._transaction() as connection:
+                count = self._prune(connection)
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            return count
+
+    def _prune(self, connection: sqlite3.Connection) -> int:
+        through = max(self._last_old(connection), self._last_beyond_size(connection))
+        row = connection.execute(
+            "SELECT digest FROM entries WHERE number = ?", (through,)
+        ).fetchone()
+        if row is None:
+            return 0
+        body = {"through_number": through, "digest": row[0].hex()}
+        self._insert(connection, "pruned", "", body)
+        return connection.execute("DELETE FROM entries WHERE number <= ?", (through,)).rowcount
+
+    def _last_old(self, connection: sqlite3.Connection) -> int:
+        keep_seconds = self._settings.audit_keep_seconds
+        if keep_seconds is None:
+            return 0
+        # By number and not by time: clocks are set back, and the chain is cut at one place.
+        row = connection.execute(
+            "SELECT coalesce(min(number) - 1, (SELECT max(number) FROM entries)) FROM entries"
+            " WHERE at >= ?",
+            (self._wall_clock() - keep_seconds,),
+        ).fetchone()
+        return row[0] or 0
+
+    def _last_beyond_size(self, connection: sqlite3.Connection) -> int:
+        keep_bytes = self._settings.audit_keep_bytes
+        if keep_bytes is None:
+            return 0
+        (page_count,) = connection.execute("PRAGMA page_count").fetchone()
+        (free_count,) = connection.execute("PRAGMA freelist_count").fetchone()
+        used_bytes = (page_count - free_count) * _PAGE_BYTES
+        if used_bytes <= keep_bytes:
+            return 0
+        first, last = connection.execute("SELECT min(number), max(number) FROM entries").fetchone()
+        # A quarter below, so that it is not done again at the next look.
+        keep_count = int((last - first + 1) * keep_bytes * 0.75 / used_bytes)
+        return int(last - keep_count)
+
+    # Reading.
+
+    def entries(
+        self, *, request_id: str | None = None, last_count: int | None = None
+    ) -> Iterator[AuditEntry]:
+        """Give entries, the oldest first; see `read_entries`."""
+        return read_entries(self.path, request_id=request_id, last_count=last_count)
+
+    def verify(self, *, head: str | None = None) -> Verification:
+        """Look at the whole chain, and at the file; see `verify_file`."""
+        return verify_file(self.path, head=head)
+
+    def close(self) -> None:
+        """Let go of the file; to write opens it again."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None and self._pid == os.getpid():
+                connection.close()
+
+    def renew(self) -> None:
+        """Be usable in a child process, where whoever was writing is no more."""
+        self._lock = threading.Lock()
+
+    # The file.
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._pid == os.getpid():
+            return self._connection
+        if self._connection is not None:
+            # The parent's: to close it here would let go of what the parent has locked.
+            _OF_PARENTS.append(self._connection)
+        with _Errors(self.path):
+            self._connection = _connect(self.path, read_only=False)
+        self._pid = os.getpid()
+        self._process = f"{socket.gethostname()}:{self._pid}"
+        return self._connection
+
+
+def read_entries(
+    path: str | os.PathLike[str],
+    *,
+    request_id: str | None = None,
+    last_count: int | None = None,
+) -> Iterator[AuditEntry]:
+    """Read entries of a file, the oldest first; nothing is changed.
+
+    Args:
+        path: The file.
+        request_id: Only those of one request.
+        last_count: Only the newest ones [count].
+
+    Raises:
+        UnreadableAuditError: It is none, or damaged.
+    """
+    path = Path(path)
+    # A connection of its own: who reads slowly holds up nobody who writes.
+    with _Errors(path), closing(_connect(path, read_only=True)) as connection:
+        yield from _read(connection, request_id, last_count)
+
+
+def verify_file(path: str | os.PathLike[str], *, head: str | None = None) -> Verification:
+    """Look at the whole chain of a file, and at the file itself.
+
+    Args:
+        path: The file.
+        head: A digest that an earlier look gave, which must occur: it shows that
+            nothing was taken off the end since.
+
+    Raises:
+        UnreadableAuditError: There is no such file.
+
+    Cost:
+        About 10 microseconds an entry.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UnreadableAuditError(path, "there is no such file")
+    try:
+        with _Errors(path), closing(_connect(path, read_only=True)) as connection:
+            found = verify(_read(connection, None, None), head)
+            if not found.is_sound:
+                return found
+            (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except UnreadableAuditError as error:
+        return Verification(0, 0, "", error.reason)
+    if state != "ok":
+        return dataclasses.replace(found, problem=f"the file is damaged: {state}")
+    return found
+
+
+_OF_PARENTS: list[sqlite3.Connection] = []
+
+
+class _Errors:
+    """Turns what SQLite and the system raise into one error that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        # ValueError and UnicodeDecodeError: text that is none, in a damaged file.
+        if isinstance(error, sqlite3.Error | OSError | ValueError):
+            raise UnreadableAuditError(self._path, str(error)) from error
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    if read_only:
+        if not path.exists():
+            raise UnreadableAuditError(path, "there is no such file")
+    elif not path.exists():
+        # For nobody else from the first moment on.
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        version = _format_of(connection, path)
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            if version == 0:
+                connection.executescript(_SCHEMA)
+            # A decision outlives the machine, not only the process.
+            connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _format_of(connection: sqlite3.Connection, path: Path) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _FORMAT):
+        raise UnreadableAuditError(path, f"its format is {version}, and {_FORMAT} is known")
+    return int(version)
+
+
+def _read(
+    connection: sqlite3.Connection, request_id: str | None, last_count: int | None
+) -> Iterator[AuditEntry]:
+    query = f"SELECT {_COLUMNS} FROM entries"
+    values: list[object] = []
+    if request_id is not None:
+        query += " WHERE request_id = ?"
+        values.append(request_id)
+    if last_count is not None:
+        query = f"SELECT * FROM ({query} ORDER BY number DESC LIMIT ?)"
+        values.append(last_count)
+    for row in connection.execute(f"{query} ORDER BY number", values):
+        yield _entry_of(row)
+
+
+_TYPES = (int, float, str, str, str, str, bytes, bytes)
+
+
+def _entry_of(row: tuple[Any, ...]) -> AuditEntry:
+    # SQLite gives what is there: a changed byte may make a text a blob.
+    if any(type(value) is not kind for value, kind in zip(row, _TYPES, strict=True)):
+        raise ValueError(f"entry {row[0]} has a value of another type")
+    if row[3] not in KINDS:
+        raise ValueError(f"entry {row[0]} is of an unknown kind, {row[3]!r}")
+    return AuditEntry(*row)

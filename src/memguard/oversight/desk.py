@@ -1,0 +1,345 @@
+"""Requests that wait for an answer: few, each decided once.
+
+Covers: one request for one question, the decision that counts, answers that are
+remembered, what is written down before it takes effect.
+Does not cover: what is critical (``critical``), who answers (``approvers``), how the
+asker sleeps (``waiting``).
+"""
+
+import logging
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from memguard.errors import UnknownRequestError
+from memguard.events import EventBus
+from memguard.oversight.critical import Question
+from memguard.oversight.events import ApprovalDecided, ApprovalRequested
+from memguard.oversight.requests import NOBODY, ApprovalRequest, Decision, How, new_id
+from memguard.settings import OversightSettings
+
+_Value = TypeVar("_Value")
+
+_LOG = logging.getLogger("memguard.oversight")
+_KNOWN_DECIDED = 1000
+"""Of so many decided requests it is known how, for people who answer too late."""
+
+
+class Record(Protocol):
+    """What writes down what was asked and decided; what it raises denies."""
+
+    def requested(self, request: ApprovalRequest) -> None:
+        """Write a request down, before anybody is asked."""
+        ...
+
+    def decided(self, request: ApprovalRequest, decision: Decision, how: How) -> None:
+        """Write a decision down, before it takes effect."""
+        ...
+
+
+class Ticket:
+    """One request at the desk, and those who wait for it.
+
+    Attributes:
+        request: What is asked.
+        deadline_seconds: When it expires, on the desk's clock [s].
+        decision: What was decided; None until then.
+        how: ... and how.
+        at_once: The decision of one that nobody needs to be asked for.
+    """
+
+    __slots__ = (
+        "asker_count",
+        "at_once",
+        "bells",
+        "deadline_seconds",
+        "decision",
+        "how",
+        "is_claimed",
+        "request",
+    )
+
+    def __init__(
+        self,
+        request: ApprovalRequest,
+        deadline_seconds: float,
+        at_once: tuple[Decision, How] | None = None,
+    ) -> None:
+        self.request = request
+        self.deadline_seconds = deadline_seconds
+        self.at_once = at_once
+        self.decision: Decision | None = None
+        self.how: How | None = None
+        self.asker_count = 1
+        # Who decides has taken it; the decision follows once it is written down.
+        self.is_claimed = False
+        self.bells: list[Callable[[], object]] = []
+
+
+class Desk:
+    """Keep requests until they are decided.
+
+    Args:
+        settings: How many may wait, how many answers are remembered.
+        bus: Who is told.
+        record: Where all of it is written down; None for nowhere.
+        clock: Seconds that only grow.
+        wall_clock: Unix time [s].
+
+    Thread-safety:
+        Any thread; events are told, and records written, under no lock.
+    """
+
+    def __init__(
+        self,
+        settings: OversightSettings,
+        *,
+        bus: EventBus,
+        record: Record | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._record = record
+        self.clock = clock
+        self._wall_clock = wall_clock
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._by_key: dict[str, Ticket] = {}
+        self._open: dict[str, Ticket] = {}
+        self._remembered: OrderedDict[str, tuple[Decision, float]] = OrderedDict()
+        self._decided: OrderedDict[str, str] = OrderedDict()
+        self._counts: Counter[How] = Counter()
+        self._request_count = 0
+        self._late_count = 0
+
+    # Asking.
+
+    def take(self, question: Question, timeout_seconds: float) -> tuple[Ticket, bool]:
+        """Give the ticket of a question, and whether it is a new one, to be published."""
+        self.expire_late()
+        now = self.clock()
+        asked_at = self._wall_clock()
+        request_id = new_id()
+        key = question.idempotency_key or request_id
+        with self._lock:
+            ticket = self._by_key.get(key)
+            if ticket is not None:
+                ticket.asker_count += 1
+                return ticket, False
+            request = ApprovalRequest(
+                request_id,
+                question.operation,
+                question.text,
+                question.chain,
+                question.measured,
+                question.limit,
+                asked_at,
+                asked_at + timeout_seconds,
+                key,
+            )
+            ticket = Ticket(request, now + timeout_seconds, self._answer_at_once(key, now))
+            self._request_count += 1
+            if ticket.at_once is None:
+                self._by_key[key] = ticket
+        return ticket, True
+
+    def _answer_at_once(self, key: str, now: float) -> tuple[Decision, How] | None:
+        if self._is_closed:
+            return Decision.deny(NOBODY, "the oversight is closed"), How.CLOSED
+        decision, until = self._remembered.get(key, (None, 0.0))
+        if decision is not None and now < until:
+            return decision, How.REMEMBERED
+        self._remembered.pop(key, None)
+        limit = self._settings.max_pending_count
+        if len(self._by_key) < limit:
+            return None
+        return (
+            Decision.deny(NOBODY, f"{limit} requests wait for an answer already"),
+            How.QUEUE_FULL,
+        )
+
+    def publish(self, ticket: Ticket) -> bool:
+        """Write a new ticket down, and let it be answered.
+
+        Returns:
+            Whether somebody has to be asked: it is not decided yet.
+        """
+        request = ticket.request
+        try:
+            if self._record is not None:
+                self._record.requested(request)
+        except Exception as error:  # a full disk, a file that is gone: nothing goes unrecorded
+            _LOG.exception("a request could not be written down, and is denied")
+            self._settle(ticket, _unrecorded(error), How.FAILED, is_recorded=False)
+            return False
+        if ticket.at_once is not None:
+            self._settle(ticket, *ticket.at_once)
+            return False
+        with self._lock:
+            # Its asker may have been cancelled while it was written down.
+            if ticket.is_claimed:
+                return False
+            self._open[request.id] = ticket
+        if self._bus.wants(ApprovalRequested):
+            self._bus.emit(ApprovalRequested(request))
+        return True
+
+    def pending(self) -> tuple[ApprovalRequest, ...]:
+        """Give the requests that wait, the oldest first."""
+        self.expire_late()
+        with self._lock:
+            return tuple(ticket.request for ticket in self._open.values())
+
+    # Deciding.
+
+    def decide(self, request_id: str, decision: Decision) -> None:
+        """Answer a request.
+
+        Raises:
+            UnknownRequestError: It does not wait: it was never asked, or somebody
+                else was faster.
+        """
+        with self._lock:
+            ticket = self._open.get(request_id)
+        if ticket is None or not self._settle(ticket, decision, How.ANSWERED):
+            with self._lock:
+                self._late_count += 1
+                decided = self._decided.get(request_id, "")
+            raise UnknownRequestError(request_id, decided)
+
+    def settle(self, ticket: Ticket, decision: Decision, how: How) -> bool:
+        """Decide a ticket; False if that is done already."""
+        if self._settle(ticket, decision, how):
+            return True
+        if how is How.ANSWERED:
+            with self._lock:
+                self._late_count += 1
+        return False
+
+    def expire(self, ticket: Ticket) -> None:
+        """Deny a ticket for want of an answer, unless somebody is faster."""
+        seconds = ticket.request.expires_at - ticket.request.asked_at
+        self._settle(
+            ticket, Decision.deny(NOBODY, f"nobody answered within {seconds:g} s"), How.EXPIRED
+        )
+
+    def expire_late(self) -> None:
+        """Deny what is past its time and whose asker is gone without a word."""
+        now = self.clock()
+        with self._lock:
+            late = [ticket for ticket in self._open.values() if ticket.deadline_seconds < now]
+        for ticket in late:
+            self.expire(ticket)
+
+    def withdraw(self, ticket: Ticket) -> Callable[[], object] | None:
+        """Take an asker away; gives what is left to do when it was the last one."""
+        with self._lock:
+            ticket.asker_count -= 1
+            if ticket.asker_count > 0 or ticket.is_claimed:
+                return None
+            self._claim(ticket)
+        decision = Decision.deny(NOBODY, "who asked was cancelled")
+        return lambda: self._finish(ticket, decision, How.WITHDRAWN, is_recorded=True)
+
+    def _settle(
+        self, ticket: Ticket, decision: Decision, how: How, *, is_recorded: bool = True
+    ) -> bool:
+        with self._lock:
+            if ticket.is_claimed:
+                return False
+            self._claim(ticket)
+        self._finish(ticket, decision, how, is_recorded=is_recorded)
+        return True
+
+    def _claim(self, ticket: Ticket) -> None:
+        request = ticket.request
+        ticket.is_claimed = True
+        self._open.pop(request.id, None)
+        if self._by_key.get(request.idempotency_key) is ticket:
+            del self._by_key[request.idempotency_key]
+
+    def _finish(self, ticket: Ticket, decision: Decision, how: How, *, is_recorded: bool) -> None:
+        request = ticket.request
+        if is_recorded and self._record is not None:
+            try:
+                self._record.decided(request, decision, how)
+            except Exception as error:  # as above: what cannot be written down is a no
+                _LOG.exception("a decision could not be written down; request %s", request.id)
+                decision, how = _unrecorded(error), How.FAILED
+        with self._lock:
+            ticket.decision, ticket.how = decision, how
+            self._counts[how] += 1
+            _keep(self._decided, request.id, str(decision), _KNOWN_DECIDED)
+            if how is How.ANSWERED and decision.remember_seconds > 0:
+                until = self.clock() + decision.remember_seconds
+                key = request.idempotency_key
+                _keep(self._remembered, key, (decision, until), self._settings.max_remembered_count)
+            bells, ticket.bells = ticket.bells, []
+        for bell in bells:
+            bell()
+        if self._bus.wants(ApprovalDecided):
+            self._bus.emit(ApprovalDecided(request, decision, how))
+
+    # Who waits.
+
+    def call_when_decided(self, ticket: Ticket, bell: Callable[[], object]) -> bool:
+        """Call *bell* once it is decided, on any thread; False if it is already."""
+        with self._lock:
+            if ticket.decision is not None:
+                return False
+            ticket.bells.append(bell)
+            return True
+
+    def do_not_call(self, ticket: Ticket, bell: Callable[[], object]) -> None:
+        """Forget a bell."""
+        with self._lock:
+            if bell in ticket.bells:
+                ticket.bells.remove(bell)
+
+    def close(self) -> None:
+        """Deny all that wait, and whatever is asked from now on."""
+        with self._lock:
+            self._is_closed = True
+            waiting = list(self._by_key.values())
+        for ticket in waiting:
+            self._settle(ticket, Decision.deny(NOBODY, "the oversight was closed"), How.CLOSED)
+
+    def counts(self) -> "DeskCounts":
+        """Give what was counted, as it is now."""
+        with self._lock:
+            return DeskCounts(
+                self._request_count, len(self._by_key), dict(self._counts), self._late_count
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class DeskCounts:
+    """What a desk counted.
+
+    Attributes:
+        request_count: Requests that were made.
+        pending_count: Requests that wait.
+        how_counts: Decided requests, by how they were.
+        late_count: Answers that came when the request was decided already.
+    """
+
+    request_count: int
+    pending_count: int
+    how_counts: Mapping[How, int]
+    late_count: int
+
+
+def _unrecorded(error: Exception) -> Decision:
+    return Decision.deny(NOBODY, f"the audit failed: {type(error).__name__}: {error}")
+
+
+def _keep(kept: OrderedDict[str, _Value], key: str, value: _Value, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > most:
+        kept.popitem(last=False)

@@ -1,0 +1,80 @@
+"""How a thread and a task wait for a decision.
+
+Covers: the time that an answer may take, cancellation at any moment.
+Does not cover: the decision itself (``desk``).
+"""
+
+import weakref
+from _thread import allocate_lock
+from functools import partial
+from typing import TYPE_CHECKING
+
+from memguard.oversight.desk import Desk, Ticket
+from memguard.oversight.requests import Decision
+
+if TYPE_CHECKING:
+    import asyncio
+
+_LONGEST_SECONDS = 3600.0
+"""A lock cannot wait for centuries at once."""
+
+
+def wait_in_thread(desk: Desk, ticket: Ticket) -> Decision:
+    """Block this thread until it is decided; it expires if nobody does."""
+    asleep = allocate_lock()
+    asleep.acquire()
+    if desk.call_when_decided(ticket, asleep.release):
+        left = ticket.deadline_seconds - desk.clock()
+        while left > 0 and not asleep.acquire(timeout=min(left, _LONGEST_SECONDS)):
+            left = ticket.deadline_seconds - desk.clock()
+        if ticket.decision is None:
+            desk.expire(ticket)
+        if ticket.decision is None:
+            # Somebody else decided in that moment, and is writing it down.
+            asleep.acquire()
+    assert ticket.decision is not None
+    return ticket.decision
+
+
+class TaskBell:
+    """Wakes one task, from any thread, and does not keep it alive.
+
+    So a task that is dropped with its loop ends here, too.
+
+    Attributes:
+        ring: Call it to wake the task.
+    """
+
+    __slots__ = ("__weakref__", "_future", "_loop", "ring")
+
+    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
+        self._loop = loop
+        self._future: asyncio.Future[bool] = loop.create_future()
+        self.ring = partial(_ring, loop, weakref.ref(self))
+
+    def _set(self, has_rung: bool) -> None:
+        if not self._future.done():
+            self._future.set_result(has_rung)
+
+    async def rings_within(self, seconds: float | None) -> bool:
+        """Wait for it; False when time ran out. None waits without end."""
+        if seconds is None:
+            return await self._future
+        timer = self._loop.call_later(max(0.0, seconds), self._set, False)
+        try:
+            has_rung = await self._future
+        finally:
+            timer.cancel()
+        if not has_rung:
+            self._future = self._loop.create_future()
+        return has_rung
+
+
+def _ring(loop: "asyncio.AbstractEventLoop", bell: "weakref.ref[TaskBell]") -> None:
+    rung = bell()
+    if rung is None:
+        return
+    try:
+        loop.call_soon_threadsafe(rung._set, True)
+    except RuntimeError:  # the loop is closed, and so nobody waits
+        return
