@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from memguard.errors import UnreadableAuditError
 from memguard.oversight.chain import KINDS, START, AuditEntry, Kind, Verification, digest_of, verify
@@ -175,7 +175,8 @@ class AuditLog:
         with self._lock, _Errors(self.path):
             with self._transaction() as connection:
                 count = self._prune(connection)
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # As a script, for 3.11 takes a single step of a statement without columns.
+            connection.executescript("PRAGMA incremental_vacuum")
             return count
 
     def _prune(self, connection: sqlite3.Connection) -> int:
@@ -233,6 +234,12 @@ class AuditLog:
             connection, self._connection = self._connection, None
             if connection is not None and self._pid == os.getpid():
                 connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def renew(self) -> None:
         """Be usable in a child process, where whoever was writing is no more."""
