@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from memguard.agents.tally import CycleTally, LifecycleStatistics
     from memguard.crawling.crawl import Crawl, CrawlStatistics
+    from memguard.dashboard import MemoryMonitoringDashboard
     from memguard.errors import (
         AgentIdTakenError,
         AlreadyInstalledError,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
+    from memguard.metrics import Metrics, MetricsSnapshot
     from memguard.oversight.approvals import HumanOversightManager, OversightStatistics
     from memguard.oversight.approvers import ApprovalPolicy, ConsoleApprover, PolicyRule
     from memguard.oversight.audit import AuditLog
@@ -108,6 +110,7 @@ if TYPE_CHECKING:
         CollectorSettings,
         CrawlingSettings,
         GuardSettings,
+        MetricsSettings,
         OversightSettings,
         PressureSettings,
         ReliefSettings,
@@ -168,9 +171,13 @@ __all__ = [
     "LifecycleStatistics",
     "LimitOutOfRangeError",
     "MemguardError",
+    "MemoryMonitoringDashboard",
     "MemoryPressureAlertSystem",
     "MemoryReading",
     "MemoryShort",
+    "Metrics",
+    "MetricsSettings",
+    "MetricsSnapshot",
     "MismatchedReportsError",
     "MissingExtraError",
     "MissingMeasureError",
@@ -264,9 +271,13 @@ _HOMES = {
     "GuardStatistics": "guard.guard",
     "HumanOversightManager": "oversight.approvals",
     "LifecycleStatistics": "agents.tally",
+    "MemoryMonitoringDashboard": "dashboard",
     "MemoryPressureAlertSystem": "pressure.alerts",
     "MemoryReading": "pressure.reading",
     "MemoryShort": "admission.refusals",
+    "Metrics": "metrics",
+    "MetricsSettings": "settings",
+    "MetricsSnapshot": "metrics",
     "OversightSettings": "settings",
     "OversightStatistics": "oversight.approvals",
     "ParallelismExceeded": "admission.refusals",

@@ -6,8 +6,10 @@ Does not cover: what any part decides.
 """
 
 import logging
+import math
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -34,6 +36,7 @@ from memguard.events import EventBus
 from memguard.guard.block import GuardedAgent
 from memguard.guard.ports import ApprovalConsent, MemoryConsent, connect
 from memguard.guard.sampler import Sampler
+from memguard.metrics import Metrics, Parts
 from memguard.oversight.approvals import HumanOversightManager, OversightStatistics
 from memguard.oversight.approvers import Approver, ConsoleApprover
 from memguard.oversight.audit import AuditLog
@@ -111,6 +114,7 @@ class Guard:
         alerts: Tells people.
         relief: Frees memory, step by step, from its start level on.
         oversight: Asks people; None where *approve* is.
+        metrics: Everything that the parts counted, now and over the last hour.
 
     Cost:
         See ``benchmarks/guard.py``. One thread while it is started.
@@ -126,6 +130,7 @@ class Guard:
     alerts: MemoryPressureAlertSystem
     relief: ReliefLadder
     oversight: HumanOversightManager | None
+    metrics: Metrics
 
     def __init__(
         self,
@@ -188,6 +193,20 @@ class Guard:
             first_depth=0,
         )
 
+        self.metrics = Metrics(
+            self._parts(), events=events, reader=self._reader, settings=settings.metrics
+        )
+        self._sampled_seconds = -math.inf
+
+    def _parts(self) -> Parts:
+        return Parts(
+            self.breaker.statistics,
+            self.lifecycle.statistics,
+            self.monitor.statistics,
+            self.alerts.statistics,
+            None if self.oversight is None else self.oversight.statistics,
+        )
+
     def _consents(self) -> list[Consent]:
         asks = None if self._observes else self.oversight
         memory = MemoryConsent(self.monitor, self._reader, asks)
@@ -212,7 +231,10 @@ class Guard:
     def _start(self) -> None:
         if self._profile is not None and self._collector is None:
             self._collector = configure_optimized_gc(self._profile)
+            self.metrics.pauses = self._collector.total_pauses
         self._connections = connect(self.events, self.breaker, self.alerts)
+        self.metrics.start()
+        self._connections.append(self.metrics.stop)
         self._sampler = Sampler(self._look, self.settings.pressure.sample_seconds)
         self._sampler.start()
         self._endpoint = self._listen()
@@ -354,6 +376,10 @@ class Guard:
     # Memory.
 
     def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._sampled_seconds >= self.settings.metrics.sample_seconds:
+            self._sampled_seconds = now
+            self.metrics.sample()
         bound = self._reader.read().tightest
         if bound is None:
             return

@@ -15,6 +15,7 @@ from memguard.settings.collector import (
 )
 from memguard.settings.crawling import CrawlingSettings
 from memguard.settings.guard import GuardSettings
+from memguard.settings.metrics import MetricsSettings
 from memguard.settings.oversight import OversightSettings
 from memguard.settings.pressure import REPORT_REFUSE_BYTES, PressureSettings
 from memguard.settings.sources import load_settings
@@ -28,6 +29,7 @@ __all__ = [
     "CollectorSettings",
     "CrawlingSettings",
     "GuardSettings",
+    "MetricsSettings",
     "OversightSettings",
     "PressureSettings",
     "ReliefSettings",

@@ -6,6 +6,7 @@ from memguard.settings.admission import AdmissionSettings
 from memguard.settings.alerts import AlertSettings
 from memguard.settings.collector import CollectorSettings, ReliefSettings
 from memguard.settings.crawling import CrawlingSettings
+from memguard.settings.metrics import MetricsSettings
 from memguard.settings.oversight import OversightSettings
 from memguard.settings.pressure import PressureSettings
 
@@ -21,6 +22,7 @@ class GuardSettings:
         collector: When garbage is collected.
         relief: When memory is given back under pressure.
         crawling: How much a crawl remembers.
+        metrics: How much of what is counted is kept.
         oversight: What people are asked beforehand.
     """
 
@@ -30,4 +32,5 @@ class GuardSettings:
     collector: CollectorSettings = field(default_factory=CollectorSettings)
     relief: ReliefSettings = field(default_factory=ReliefSettings)
     crawling: CrawlingSettings = field(default_factory=CrawlingSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     oversight: OversightSettings = field(default_factory=OversightSettings)
