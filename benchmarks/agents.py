@@ -26,10 +26,10 @@ from functools import partial
 from typing import Any
 
 import memguard
-from benchmarks import baselines
 from benchmarks.measure import measure_timed, require_release_build
 from benchmarks.native import load_floor
 from benchmarks.ways import LOOP, OPERATIONS, Operation, Way
+from memguard.validation import baselines
 
 COUNT = 24_000
 """Operations of one round."""

@@ -17,7 +17,7 @@ process, and compared with each other. Medians; an otherwise idle machine; autom
 Processor time where one thread does all, and the time that passes with eight.
 
 - **report**: the pure-Python classes that memguard started from, written out in
-  `benchmarks/baselines/`, and completed where they cannot run.
+  `src/memguard/validation/baselines/`, and completed where they cannot run.
 - **floor**: native methods that take the same arguments and do nothing, compiled in the same way
   (`benchmarks/floor.pyx`). Nothing that is called as a method can be faster.
 - **loop**: what the loop itself takes, and in tasks to wait once; it is taken off all the others.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import memguard
-from benchmarks.baselines.crawling import Page, Scraper
+from memguard.validation.baselines.crawling import Page, Scraper
 
 PAGE_COUNT = 300_000
 LINK_COUNT = 5

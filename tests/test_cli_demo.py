@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import memguard
-from memguard.cli.orchestrator import AgentContext, handle_requests
+from memguard.validation.orchestrator import AgentContext, handle_requests
 from oracles import collected_objects
 from processes import WITHOUT_RICH, on_terminal, run, start
 

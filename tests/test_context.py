@@ -13,9 +13,9 @@ import weakref
 import pytest
 
 import memguard
-from benchmarks import baselines
 from memguard import AgentContext, ContextClosed, _agents
 from memguard.agents.context import cleanup_failure_count
+from memguard.validation import baselines
 
 pytestmark = pytest.mark.native
 

@@ -217,6 +217,43 @@ def test_memory_that_is_short_refuses_and_says_so():
         assert guard.statistics().admission.live_count == 0
 
 
+@pytest.mark.parametrize("form", ["tasks", "threads"])
+def test_a_burst_of_small_agents_is_slowed_down_and_not_refused(form):
+    """At first each counts for megabytes; soon it was seen that they take next to nothing."""
+
+    async def run():
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(5000):
+                tasks.create_task(work())
+
+    async def work():
+        async with guard.agent("small"):
+            await asyncio.sleep(0)
+
+    reading = memguard.read_memory()
+    pressure = PressureSettings(limit_bytes=2 * reading.rss_bytes + 2**28)
+    settings = GuardSettings(pressure=pressure)
+    with Guard(settings=settings, max_parallel=None) as guard:
+        if form == "tasks":
+            asyncio.run(run())
+        else:
+            for _ in range(5000):
+                with guard.agent("small"):
+                    pass
+        assert guard.statistics().admission.admitted_count == 5000
+        assert guard.statistics().admission.refused_counts == {}
+
+
+def test_a_burst_that_needs_memory_is_refused_once_it_has_waited():
+    """For as long as the setting says."""
+    pressure = PressureSettings(
+        limit_bytes=4 * memguard.read_memory().rss_bytes, ramp_wait_seconds=0.0, assumed_bytes=2**30
+    )
+    with Guard(settings=GuardSettings(pressure=pressure), max_parallel=None) as guard:
+        with guard.agent("first"), pytest.raises(memguard.MemoryShort, match="cannot be seen yet"):
+            guard.agent("second").__enter__()
+
+
 def test_a_memory_emergency_opens_the_circuit_until_it_is_over(guard):
     """And lets one agent try afterwards; other alerts do not."""
     with guard:

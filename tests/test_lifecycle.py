@@ -17,7 +17,6 @@ from unittest.mock import Mock
 import pytest
 
 import memguard
-from benchmarks import baselines
 from memguard import (
     AgentContext,
     AgentLifecycleManager,
@@ -28,6 +27,7 @@ from memguard import (
 from memguard.agents.context import cleanup_failure_count
 from memguard.agents.cycles import AgentLeftInCycle
 from memguard.events import EventBus
+from memguard.validation import baselines
 
 pytestmark = pytest.mark.native
 

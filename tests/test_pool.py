@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import memguard
-from benchmarks import baselines
 from memguard import AgentContext, AgentMemoryPool, ContextClosed
+from memguard.validation import baselines
 
 pytestmark = pytest.mark.native
 

@@ -13,7 +13,7 @@ import weakref
 import pytest
 
 import memguard
-from benchmarks import baselines as report
+from memguard.validation import baselines as report
 
 CONTEXTS = (report.AgentContext, memguard.AgentContext)
 POOLS = (report.CompletedMemoryPool, memguard.AgentMemoryPool)

@@ -51,6 +51,10 @@ UNSET = _UNSET
 cdef tuple _NO_ARGUMENTS = ()
 cdef object _get_running_loop = None
 
+# From so many runs on a set's room is worth giving back.
+cdef enum:
+    _LARGE_COUNT = 1024
+
 cdef enum:
     _ADMITTED
     _DEPTH
@@ -201,6 +205,8 @@ cdef class Ledger:
 
     cdef readonly object owner
     cdef readonly set live
+    # The most that were in it since it was small.
+    cdef Py_ssize_t _room_count
     cdef list due
     cdef public dict agents
     cdef public Py_ssize_t first_depth
@@ -320,6 +326,8 @@ cdef class Ledger:
             self.peak_running_count = self.running_count
         if len(self.live) > self.peak_live_count:
             self.peak_live_count = len(self.live)
+        if len(self.live) > self._room_count:
+            self._room_count = len(self.live)
         return 0
 
     cdef bint count_out(self, Run run) except -1:
@@ -330,6 +338,10 @@ cdef class Ledger:
             return False
         run.has_ended = True
         self.live.discard(run)
+        if self._room_count > _LARGE_COUNT and not self.live:
+            # A set keeps its room when it is emptied one by one.
+            self._room_count = 0
+            self.live.clear()
         self.ended_count += 1
         self.reserved_bytes -= run.reserved_bytes
         lender = _nearest_live(run.parent)

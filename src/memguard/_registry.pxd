@@ -24,6 +24,8 @@ cdef class _Entry(ReferenceType):
 cdef class WeakAgentRegistry:
     cdef object __weakref__
     cdef dict _entries
+    # The most that were in it since it was small.
+    cdef Py_ssize_t _room_count
     cdef public object on_death
     cdef PyObject *_collector
     cdef PyObject *_arguments

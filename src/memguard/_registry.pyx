@@ -44,6 +44,8 @@ cdef extern from "_kernel/referent.h":
 # compare inconsistently do not give free.
 cdef enum:
     MOST_ATTEMPTS = 100
+    # From so many entries on a table's room is worth giving back.
+    _LARGE_COUNT = 1024
 
 
 cdef Py_ssize_t _active_count = 0
@@ -321,6 +323,8 @@ cdef class WeakAgentRegistry:
                 _active_count += 1
                 if self._active_count > self._peak_active_count:
                     self._peak_active_count = self._active_count
+                if self._active_count > self._room_count:
+                    self._room_count = self._active_count
                 return 0
             if not other.is_alive():
                 self.lose(other)
@@ -394,6 +398,10 @@ cdef class WeakAgentRegistry:
         """
         cdef _Entry found = self._entries.pop(entry._agent_id, None)
         if found is None or found is entry:
+            if self._room_count > _LARGE_COUNT and not self._entries:
+                # A dict keeps its room when it is emptied one by one.
+                self._room_count = 0
+                self._entries.clear()
             return 0
         # It says that it equals what it does not equal in the table.
         if <_Entry> PyDict_SetDefault(self._entries, found._agent_id, found) is not found:

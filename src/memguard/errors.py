@@ -595,3 +595,25 @@ class EndpointError(MemguardError, RuntimeError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class ValidationFailedError(MemguardError, RuntimeError):
+    """A success metric could not be measured.
+
+    Attributes:
+        check: Which.
+        side: "before" or "after".
+        reason: What went wrong.
+    """
+
+    def __init__(self, check: str, side: str, reason: str) -> None:
+        self.check = check
+        self.side = side
+        self.reason = reason
+        super().__init__(check, side, reason)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.check}, {self.side}, could not be measured: {self.reason};"
+            f" run it alone: python -m memguard.validation {self.check} {self.side}"
+        )

@@ -24,6 +24,7 @@ examples:
   memguard report cycles.jsonl           show a saved report again, or compare two
   memguard approvals list                what running processes ask of people
   memguard audit approvals.db            who approved what, and that nobody changed it
+  memguard validate                      measure what memguard promises, before and after
   memguard doctor                        check this build and this Python
 
 "memguard COMMAND --help" says more.
@@ -41,7 +42,7 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe all commands."""
-    from memguard.cli import approvals, audit, demo, doctor, report, run
+    from memguard.cli import approvals, audit, demo, doctor, report, run, validate
 
     parser = argparse.ArgumentParser(
         prog="memguard",
@@ -51,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for command in (run, report, approvals, audit, demo, doctor):
+    for command in (run, report, approvals, audit, validate, demo, doctor):
         command.add_to(commands)
     return parser
 

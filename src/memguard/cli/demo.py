@@ -40,11 +40,11 @@ def demo(options: argparse.Namespace) -> int:
     """Leak, look, and show that looking changed nothing."""
     import asyncio
 
-    from memguard.cli.orchestrator import AgentContext, handle_requests
     from memguard.cli.sink import UnwritableOutputError
     from memguard.cli.terminal import progress, render
     from memguard.heap.baseline import replace_file
     from memguard.heap.scan import scan
+    from memguard.validation.orchestrator import AgentContext, handle_requests
 
     print(f"Serving {options.requests:,} requests; each delegates to agents, two levels deep.")
     with progress("requests", options.requests, sys.stdout) as on_done:

@@ -209,7 +209,8 @@ class Guard:
 
     def _consents(self) -> list[Consent]:
         asks = None if self._observes else self.oversight
-        memory = MemoryConsent(self.monitor, self._reader, asks)
+        patience = 0.0 if self._observes else self.settings.pressure.ramp_wait_seconds
+        memory = MemoryConsent(self.monitor, self._reader, asks, patience_seconds=patience)
         if self.oversight is None:
             return [memory]
         return [ApprovalConsent(self.oversight, asks=not self._observes), memory]

@@ -5,9 +5,12 @@ depths that reach the alert table.
 Does not cover: any decision; those are the rooms' own.
 """
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
+from memguard._admission import running_loop
 from memguard.admission.breaker import DelegationCircuitBreaker
 from memguard.admission.circuit import CircuitState
 from memguard.admission.consent import Asked, Objection
@@ -21,6 +24,8 @@ from memguard.pressure.alerts import MemoryPressureAlertSystem
 from memguard.pressure.events import AlertCleared, AlertRaised
 from memguard.pressure.memory import MemoryReader
 from memguard.pressure.monitor import ResourceMonitor
+
+_LEAST_WAIT_SECONDS = 0.001
 
 EMERGENCY = "memory is at its emergency level"
 """Why the circuit is opened, as a refusal says it."""
@@ -61,14 +66,16 @@ class ApprovalConsent:
 class MemoryConsent:
     """Let the resource monitor object to a delegation.
 
-    To ask it takes tens of microseconds at most, so both forms do the same, except that
-    people may overrule it where they are to be asked: from the share of the limit on
-    that the oversight has, and below the emergency level.
+    Where it only wants the effect of other starts to show first, that is waited for, a
+    little: a burst is slowed down, and not refused. People may overrule it where they
+    are to be asked: from the share of the limit on that the oversight has, and below
+    the emergency level.
 
     Args:
         monitor: Knows whether there is memory.
         reader: Where memory is read.
         oversight: Asks people; None to take the monitor's word.
+        patience_seconds: How long to wait for other starts [s].
     """
 
     def __init__(
@@ -76,7 +83,10 @@ class MemoryConsent:
         monitor: ResourceMonitor,
         reader: MemoryReader,
         oversight: HumanOversightManager | None = None,
+        *,
+        patience_seconds: float = 0.0,
     ) -> None:
+        self._patience_seconds = patience_seconds
         self._monitor = monitor
         self._reader = reader
         self._oversight = oversight
@@ -84,6 +94,11 @@ class MemoryConsent:
     def ask(self, asked: Asked) -> Objection | None:
         """Object where there is no memory for one more agent."""
         objection = self._objection(asked)
+        waited_seconds = 0.0
+        while (seconds := self._next_wait(objection, waited_seconds)) and running_loop() is None:
+            time.sleep(seconds)
+            waited_seconds += seconds
+            objection = self._objection(asked)
         context = self._question(objection, asked)
         if context is None or self._oversight is None:
             return objection
@@ -93,6 +108,11 @@ class MemoryConsent:
     async def aask(self, asked: Asked) -> Objection | None:
         """Do the same, and let the task wait."""
         objection = self._objection(asked)
+        waited_seconds = 0.0
+        while seconds := self._next_wait(objection, waited_seconds):
+            await asyncio.sleep(seconds)
+            waited_seconds += seconds
+            objection = self._objection(asked)
         context = self._question(objection, asked)
         if context is None or self._oversight is None:
             return objection
@@ -106,6 +126,13 @@ class MemoryConsent:
         return Objection(
             Reason.MEMORY, decision.reason, retry_after_seconds=decision.retry_after_seconds
         )
+
+    def _next_wait(self, objection: Objection | None, waited_seconds: float) -> float:
+        """Say how long to wait before it is worth asking again [s]; 0 for not at all."""
+        if objection is None or objection.retry_after_seconds is None:
+            return 0.0
+        seconds = max(_LEAST_WAIT_SECONDS, objection.retry_after_seconds)
+        return seconds if waited_seconds + seconds <= self._patience_seconds else 0.0
 
     def _question(self, objection: Objection | None, asked: Asked) -> dict[str, Any] | None:
         if objection is None or self._oversight is None:
@@ -152,11 +179,16 @@ def connect(
 ) -> list[Callable[[], None]]:
     """Subscribe all that has to hear of each other; gives what ends it."""
     stop = EmergencyStop(breaker)
+    is_deep = False
+    first_depth = breaker.first_depth
 
     def look_at_depth(event: DelegationAdmitted) -> None:
-        alerts.check_delegation_depth(len(event.chain) - 1 + first_depth)
+        nonlocal is_deep
+        depth = len(event.chain) - 1 + first_depth
+        # Each agent comes by here: what is not deep, after what was not, changes nothing.
+        if depth > alerts.settings.delegation_depth or is_deep:
+            is_deep = alerts.check_delegation_depth(depth) != "normal"
 
-    first_depth = breaker.first_depth
     return [
         events.subscribe(AlertRaised, stop.raised),
         events.subscribe(AlertCleared, stop.cleared),

@@ -16,7 +16,15 @@ from types import TracebackType
 from memguard.errors import LimitOutOfRangeError
 from memguard.events import EventBus
 from memguard.pressure.memory import MemoryReader
-from memguard.pressure.spawning import Asked, Decision, MonitorState, decide
+from memguard.pressure.reading import MemoryReading
+from memguard.pressure.spawning import (
+    Asked,
+    Decision,
+    MonitorState,
+    count_room,
+    decide,
+    with_starts,
+)
 from memguard.settings import PressureSettings
 
 
@@ -35,6 +43,9 @@ class MonitorStatistics:
     refused_count: int
     promised_bytes: int
     reservation_count: int
+
+
+_GRANTED = Decision(True)
 
 
 class Reservation:
@@ -99,6 +110,10 @@ class ResourceMonitor:
         self._state = MonitorState()
         self._promises: list[Reservation] = []
         self._highest_bytes = 0
+        # On this very reading so many more may start without another thought.
+        self._easy_reading: MemoryReading | None = None
+        self._easy_left_count = 0
+        self._easy_count = 0
         self._granted_count = 0
         self._refused_count = 0
 
@@ -116,6 +131,14 @@ class ResourceMonitor:
 
     def ask(self, *, needed_bytes: int = 0) -> Decision:
         """Do as `can_spawn`, and say why not, and when to ask again."""
+        if needed_bytes == 0:
+            with self._lock:
+                # The same object for as long as a reading is good.
+                if self._easy_left_count and self._reader.read() is self._easy_reading:
+                    self._easy_left_count -= 1
+                    self._easy_count += 1
+                    self._granted_count += 1
+                    return _GRANTED
         return self._ask(needed_bytes, promise=False)[0]
 
     def reserve(self, needed_bytes: int) -> Reservation | None:
@@ -140,12 +163,16 @@ class ResourceMonitor:
             reading = self._reader.read()
             self._settle(reading.rss_bytes)
             asked = Asked(reading, needed_bytes, self._promised_bytes(), self._clock(), promise)
-            decision, self._state, events = decide(asked, self.settings, self._state)
+            state = with_starts(self._state, self._easy_count, asked.now_seconds, self.settings)
+            decision, self._state, events = decide(asked, self.settings, state)
+            self._easy_reading, self._easy_count = reading, 0
+            self._easy_left_count = count_room(asked, self.settings, self._state)
             if decision.granted:
                 self._granted_count += 1
                 if promise:
                     made = Reservation(self, needed_bytes)
                     self._promises.append(made)
+                    self._easy_left_count = 0
             else:
                 self._refused_count += 1
         # Listeners may ask the monitor.

@@ -11,6 +11,15 @@ from memguard.pressure.events import SpawnsAllowed, SpawnsRefused
 from memguard.pressure.reading import MemoryReading
 from memguard.settings import PressureSettings
 
+_FORGETTING_RATIO = 0.25
+"""How much of what starts take less is believed at each look."""
+
+_ROOM_WITHOUT_LIMIT = 1000
+"""Starts on one reading where no limit is known."""
+
+_LEAST_ASSUMED_RATIO = 1 / 128
+"""A start counts at least for this share of what is assumed at first: 64 KiB of 8 MiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -39,12 +48,47 @@ class MonitorState:
         refusing: Spawns are refused until memory is below the lower ratio.
         refused_count: How many were refused since that began.
         unseen: What was granted, without a promise, so shortly before that no reading
-            may show it: when [s], and for how many bytes.
+            may show it.
+        learned_bytes: What a start that did not say what it needs took lately; None
+            until that was seen [bytes].
+        mark: Since when starts are counted to learn that; None for not at all.
     """
 
     refusing: bool = False
     refused_count: int = 0
-    unseen: tuple[tuple[float, int], ...] = ()
+    unseen: tuple["Starts", ...] = ()
+    learned_bytes: float | None = None
+    mark: "Mark | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """What was granted within a short time.
+
+    Attributes:
+        begun_seconds: When the first was [s].
+        last_seconds: When the last was [s].
+        size_bytes: What they count for together [bytes].
+    """
+
+    begun_seconds: float
+    last_seconds: float
+    size_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment from which growth is compared with starts.
+
+    Attributes:
+        now_seconds: When it was [s].
+        rss_bytes: What was resident then [bytes].
+        start_count: Starts since then that did not say what they need [count].
+    """
+
+    now_seconds: float
+    rss_bytes: int
+    start_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +125,96 @@ def decide(
         )
     events = (SpawnsAllowed(ratio, state.refused_count),) if state.refusing else ()
     seen_seconds = asked.now_seconds - settings.ramp_seconds
-    unseen = tuple(start for start in state.unseen if start[0] > seen_seconds)
-    state = MonitorState(unseen=unseen)
+    unseen = tuple(starts for starts in state.unseen if starts.last_seconds > seen_seconds)
+    learned_bytes, mark = _learn(asked, settings, state)
     decision = _throttle(asked, settings, unseen)
     if decision.granted and not asked.is_promise:
-        start = (asked.now_seconds, asked.needed_bytes or settings.assumed_bytes)
-        state = MonitorState(unseen=(*unseen, start))
-    return decision, state, events
+        if not asked.needed_bytes:
+            mark = Mark(mark.now_seconds, mark.rss_bytes, mark.start_count + 1)
+        size_bytes = asked.needed_bytes or _assumed_bytes(settings, learned_bytes)
+        unseen = _with_start(unseen, asked.now_seconds, size_bytes, settings)
+    return decision, MonitorState(False, 0, unseen, learned_bytes, mark), events
 
 
-def _throttle(
-    asked: Asked, settings: PressureSettings, unseen: tuple[tuple[float, int], ...]
-) -> Decision:
+def _learn(
+    asked: Asked, settings: PressureSettings, state: MonitorState
+) -> tuple[float | None, Mark]:
+    """Compare what the process grew by with how many were started, once it can be seen."""
+    rss_bytes, now = asked.reading.rss_bytes, asked.now_seconds
+    mark = state.mark
+    if mark is None:
+        return state.learned_bytes, Mark(now, rss_bytes)
+    if now - mark.now_seconds < settings.ramp_seconds:
+        return state.learned_bytes, mark
+    if not mark.start_count:
+        return state.learned_bytes, Mark(now, rss_bytes)
+    grown_bytes = max(0, rss_bytes - mark.rss_bytes) / mark.start_count
+    learned = state.learned_bytes
+    if learned is not None and grown_bytes < learned:
+        # A larger one counts at once, a smaller one when it was seen again and again.
+        grown_bytes = learned + _FORGETTING_RATIO * (grown_bytes - learned)
+    return grown_bytes, Mark(now, rss_bytes)
+
+
+def count_room(asked: Asked, settings: PressureSettings, state: MonitorState) -> int:
+    """Say how many more may start on the same reading, each without saying what it needs.
+
+    So many are granted whatever happens, for all of them together stay below each limit.
+    """
+    if asked.promised_bytes or state.refusing:
+        return 0
+    unseen_bytes = sum(starts.size_bytes for starts in state.unseen)
+    ratio = min(settings.ramp_ratio, settings.refuse_ratio)
+    rooms = [
+        ratio * bound.limit.limit_bytes - bound.used_bytes - unseen_bytes
+        for bound in asked.reading.bounds
+    ]
+    if settings.refuse_used_bytes is not None:
+        rooms.append(settings.refuse_used_bytes - asked.reading.rss_bytes - unseen_bytes)
+    if not rooms:
+        return _ROOM_WITHOUT_LIMIT
+    # One less, for a ratio that is reached refuses.
+    return max(0, int(min(rooms) / _assumed_bytes(settings, state.learned_bytes)) - 1)
+
+
+def with_starts(
+    state: MonitorState, count: int, now_seconds: float, settings: PressureSettings
+) -> MonitorState:
+    """Note starts that were granted within a `count_room`."""
+    if not count or state.mark is None:
+        return state
+    size_bytes = count * _assumed_bytes(settings, state.learned_bytes)
+    mark = state.mark
+    return replace(
+        state,
+        unseen=_with_start(state.unseen, now_seconds, size_bytes, settings),
+        mark=Mark(mark.now_seconds, mark.rss_bytes, mark.start_count + count),
+    )
+
+
+def _assumed_bytes(settings: PressureSettings, learned_bytes: float | None) -> float:
+    if learned_bytes is None:
+        return settings.assumed_bytes
+    # Never nothing: the next ones may be larger.
+    return max(learned_bytes, settings.assumed_bytes * _LEAST_ASSUMED_RATIO)
+
+
+def _with_start(
+    unseen: tuple[Starts, ...], now: float, size_bytes: float, settings: PressureSettings
+) -> tuple[Starts, ...]:
+    # Thousands may be started while none can be seen: those of a tenth of that time are one.
+    if unseen and now - unseen[-1].begun_seconds <= settings.ramp_seconds / 10:
+        last = unseen[-1]
+        return (*unseen[:-1], Starts(last.begun_seconds, now, last.size_bytes + size_bytes))
+    return (*unseen, Starts(now, now, size_bytes))
+
+
+def _throttle(asked: Asked, settings: PressureSettings, unseen: tuple[Starts, ...]) -> Decision:
     """Say whether this one fits beside what is in use, promised, and not seen yet."""
-    unseen_bytes = sum(size_bytes for _, size_bytes in unseen)
-    wait_seconds = unseen[-1][0] + settings.ramp_seconds - asked.now_seconds if unseen else None
+    unseen_bytes = sum(starts.size_bytes for starts in unseen)
+    wait_seconds = None
+    if unseen:
+        wait_seconds = unseen[-1].last_seconds + settings.ramp_seconds - asked.now_seconds
     reason = _does_not_fit(asked, settings, unseen_bytes)
     if reason:
         return Decision(False, reason, wait_seconds)
@@ -110,7 +229,7 @@ def _throttle(
     return Decision(True)
 
 
-def _ratio_with(reading: MemoryReading, more_bytes: int) -> float | None:
+def _ratio_with(reading: MemoryReading, more_bytes: float) -> float | None:
     return max(
         (
             (bound.used_bytes + more_bytes) / max(1, bound.limit.limit_bytes)
@@ -148,7 +267,7 @@ def _too_full(asked: Asked, settings: PressureSettings, *, refusing: bool) -> st
     )
 
 
-def _does_not_fit(asked: Asked, settings: PressureSettings, unseen_bytes: int) -> str:
+def _does_not_fit(asked: Asked, settings: PressureSettings, unseen_bytes: float) -> str:
     """Say why just this one may not be started; "" if it may."""
     if not asked.needed_bytes:
         return ""

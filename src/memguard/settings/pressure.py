@@ -27,8 +27,10 @@ class PressureSettings(Room):
         ramp_ratio: From this share of the limit on, spawns are granted one by one.
         ramp_seconds: Least time between two of those grants, and how long a start
             counts as not seen yet [s].
+        ramp_wait_seconds: How long a guard lets one wait for those grants before it is
+            refused [s].
         assumed_bytes: What a start that does not say what it needs counts for until
-            then [bytes].
+            then [bytes]; once it was seen what starts take, that counts.
         usage_seconds: A reading of what is in use is good for this long [s].
         allocator_seconds: ... and one of the allocators [s].
         limit_seconds: ... and one of limits, which may be resized [s].
@@ -47,6 +49,7 @@ class PressureSettings(Room):
     )
     ramp_ratio: float = setting(0.60, _RATIO, "original report: warning level")
     ramp_seconds: float = setting(0.05, _INTERVAL, "Temporal worker tuning: ramp_throttle, 50 ms")
+    ramp_wait_seconds: float = setting(1.0, _INTERVAL, "chosen: twenty grants")
     assumed_bytes: int = setting(8 * 2**20, Size(0), "agents held 1 to 8 MiB in benchmarks")
     usage_seconds: float = setting(0.01, _INTERVAL, "a reading costs tens of microseconds")
     allocator_seconds: float = setting(

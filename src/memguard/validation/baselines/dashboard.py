@@ -4,7 +4,7 @@ import gc
 
 import psutil
 
-from benchmarks.baselines.context import AgentContext
+from memguard.validation.baselines.context import AgentContext
 
 
 # Left out by the report: the three functions that its dashboard calls. They are

@@ -8,15 +8,15 @@ run, after a comment that begins with "Left out by the report".
 Nothing here is for use: import the classes of these names from ``memguard``.
 """
 
-from benchmarks.baselines.alerts import MemoryPressureAlertSystem
-from benchmarks.baselines.breaker import DelegationCircuitBreaker
-from benchmarks.baselines.collector import configure_optimized_gc
-from benchmarks.baselines.context import AgentContext, ResettableContext
-from benchmarks.baselines.dashboard import MemoryMonitoringDashboard
-from benchmarks.baselines.lifecycle import AgentLifecycleManager
-from benchmarks.baselines.oversight import HumanOversightManager
-from benchmarks.baselines.pool import AgentMemoryPool, CompletedMemoryPool
-from benchmarks.baselines.registry import WeakAgentRegistry
+from memguard.validation.baselines.alerts import MemoryPressureAlertSystem
+from memguard.validation.baselines.breaker import DelegationCircuitBreaker
+from memguard.validation.baselines.collector import configure_optimized_gc
+from memguard.validation.baselines.context import AgentContext, ResettableContext
+from memguard.validation.baselines.dashboard import MemoryMonitoringDashboard
+from memguard.validation.baselines.lifecycle import AgentLifecycleManager
+from memguard.validation.baselines.oversight import HumanOversightManager
+from memguard.validation.baselines.pool import AgentMemoryPool, CompletedMemoryPool
+from memguard.validation.baselines.registry import WeakAgentRegistry
 
 __all__ = [
     "AgentContext",

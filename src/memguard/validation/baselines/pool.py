@@ -1,6 +1,6 @@
 """The report's 4.1, "Memory Pool Implementation"."""
 
-from benchmarks.baselines.context import AgentContext, ResettableContext
+from memguard.validation.baselines.context import AgentContext, ResettableContext
 
 
 class AgentMemoryPool:

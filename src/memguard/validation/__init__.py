@@ -1,0 +1,1 @@
+"""The original report's numbers, measured: its patterns before, memguard after."""

@@ -1,0 +1,97 @@
+"""Ten thousand agents at the same time, and what they leave behind."""
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+
+from memguard.guard.guard import Guard
+from memguard.heap.scan import scan
+from memguard.settings import GuardSettings
+from memguard.validation.orchestrator import AgentContext
+
+AGENT_COUNT = 10_000
+
+
+def before() -> dict[str, float]:
+    """Let contexts that refer to each other live at once."""
+
+    async def run() -> None:
+        parent = AgentContext("parent")
+        alive = 0
+
+        async def work(number: int) -> None:
+            nonlocal alive
+            context = AgentContext(f"agent-{number}", parent)
+            alive += 1
+            note(alive)
+            context.data.append(bytes(256))
+            await everybody.wait()
+            alive -= 1
+
+        everybody = _Meeting(AGENT_COUNT)
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(AGENT_COUNT):
+                tasks.create_task(work(number))
+
+    peak = 0
+
+    def note(alive: int) -> None:
+        nonlocal peak
+        peak = max(peak, alive)
+
+    return {"left_count": _left_after(run), "peak_count": peak}
+
+
+def after() -> dict[str, float]:
+    """Let as many guarded agents live at once."""
+    guard = Guard(settings=GuardSettings(), max_parallel=AGENT_COUNT)
+
+    async def run() -> None:
+        async def work() -> None:
+            async with guard.delegate("helper") as context:
+                context.data.append(bytes(256))
+                await everybody.wait()
+
+        everybody = _Meeting(AGENT_COUNT)
+        async with guard, guard.agent("planner"), asyncio.TaskGroup() as tasks:
+            for _ in range(AGENT_COUNT):
+                tasks.create_task(work())
+
+    left_count = _left_after(run)
+    # The planner lends its slot: it lives, too.
+    return {
+        "left_count": left_count,
+        "peak_count": guard.statistics().admission.peak_live_count - 1,
+    }
+
+
+class _Meeting:
+    """Lets all go on once the last one has come."""
+
+    def __init__(self, count: int) -> None:
+        self._missing_count = count
+        self._all_here = asyncio.Event()
+
+    async def wait(self) -> None:
+        self._missing_count -= 1
+        if self._missing_count == 0:
+            self._all_here.set()
+        await self._all_here.wait()
+
+
+def _left_after(run: Callable[[], Coroutine[object, object, None]]) -> int:
+    asyncio.run(_nothing())
+    gc.collect()
+    gc.disable()
+    asyncio.run(_nothing())
+    with scan("garbage", explain=False) as report:
+        # What an event loop itself leaves, whoever runs in it.
+        usual_count = report.unreachable_count
+    gc.collect()
+    asyncio.run(run())
+    with scan("garbage", explain=False) as report:
+        return max(0, report.unreachable_count - usual_count)
+
+
+async def _nothing() -> None:
+    """Run in a loop and do nothing."""
