@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import memguard
+from memguard.cli.chart import row, spread
 from memguard.validation.orchestrator import AgentContext, handle_requests
 from oracles import collected_objects
 from processes import WITHOUT_RICH, on_terminal, run, start
@@ -89,3 +90,42 @@ def test_the_demo_tells_that_it_cannot_write_a_page(tmp_path):
     done = run(*DEMO, "--requests", 3, "--html", tmp_path / "no" / "cycles.html")
     assert done.returncode == 2
     assert b"cannot be written: No such file or directory" in done.stderr
+
+
+def test_the_demo_does_the_same_work_under_a_guard_and_nothing_is_left():
+    """Two rows: one rises, one stays."""
+    text = run(*DEMO, "--requests", 300).stdout.decode()
+    assert "\n0 of its contexts are left for the collector." in text
+    without, guarded = (
+        line.split() for line in text.splitlines() if line.endswith("MB") and "  " in line
+    )
+    assert without[0] == "without"
+    assert (without[1][0], without[1][-1]) == ("▁", "█")
+    assert set(guarded[1]) == {"▁"}
+    assert float(without[2]) > 20 * abs(float(guarded[2]))
+
+
+def test_the_demo_draws_memory_as_a_picture(tmp_path):
+    """One line for each, named."""
+    from xml.etree import ElementTree
+
+    picture = tmp_path / "memory.svg"
+    done = run(*DEMO, "--requests", 30, "--picture", picture)
+    assert done.returncode == 0
+    assert f"The same as a picture: {picture}" in done.stdout.decode()
+    drawn = ElementTree.parse(picture).getroot()
+    lines = [each for each in drawn if each.tag.endswith("polyline")]
+    texts = [each.text for each in drawn if each.tag.endswith("text")]
+    heights = [float(line.get("points").split()[-1].partition(",")[2]) for line in lines]
+    assert heights[0] < heights[1] - 100
+    assert texts[-2].startswith("without a guard: ")
+    assert texts[-1].startswith("with memguard.Guard: ")
+
+
+def test_rows_are_drawn_with_what_the_terminal_has():
+    """Blocks in UTF-8, and plain characters elsewhere; nothing breaks at zero."""
+    assert row([0, 5, 10], 10, encoding="utf-8") == "▁▅█"
+    assert row([0, 5, 10, -1], 10, encoding="ascii") == ".+@."
+    assert row([0, 0], 0, encoding=None) == ".."
+    assert spread([1, 2, 3], 3) == [1, 2, 3]
+    assert spread(list(range(100)), 4) == [0, 33, 66, 99]
