@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from memguard.heap.report import ScanReport
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
+    from memguard.heap.survival import Survival, measure_survival
     from memguard.metrics import Metrics, MetricsSnapshot
     from memguard.oversight.approvals import HumanOversightManager, OversightStatistics
     from memguard.oversight.approvers import ApprovalPolicy, ConsoleApprover, PolicyRule
@@ -202,6 +203,7 @@ __all__ = [
     "Shape",
     "StillHeldError",
     "StrangerError",
+    "Survival",
     "UnknownAgentError",
     "UnknownOptionError",
     "UnknownRequestError",
@@ -225,6 +227,7 @@ __all__ = [
     "install",
     "installed",
     "load_settings",
+    "measure_survival",
     "read_memory",
     "release_memory",
     "scan",
@@ -292,6 +295,7 @@ _HOMES = {
     "ResourceMonitor": "pressure.monitor",
     "ScanReport": "heap.report",
     "Shape": "heap.shapes",
+    "Survival": "heap.survival",
     "WeakAgentRegistry": "agents.registry",
     "calculate_gc_effectiveness": "pressure.collector",
     "carry_agent": "agents.current",
@@ -302,6 +306,7 @@ _HOMES = {
     "install": "guard.guard",
     "installed": "guard.guard",
     "load_settings": "settings",
+    "measure_survival": "heap.survival",
     "read_memory": "pressure.memory",
     "release_memory": "pressure.relief",
     "scan": "heap.scan",

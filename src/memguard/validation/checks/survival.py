@@ -3,11 +3,10 @@
 The collector is off until the load is done: what is left then is what only it frees.
 """
 
-import gc
-import weakref
 from collections.abc import Iterator
 
 from memguard.guard.guard import Guard
+from memguard.heap.survival import measure_survival
 from memguard.settings import GuardSettings
 from memguard.validation.orchestrator import AgentContext
 
@@ -15,7 +14,6 @@ BEFORE_COUNT = 100_000
 """Fewer, for each takes a kilobyte that stays."""
 
 AFTER_COUNT = 1_000_000
-MOST_PASSES = 5
 _TREE = 8
 
 
@@ -49,21 +47,11 @@ def after() -> dict[str, float]:
 
 
 def _survival(made: Iterator[object]) -> dict[str, float]:
-    gc.collect()
-    gc.disable()
-    refs = [weakref.ref(each) for each in made]
-    count = len(refs)
-    refs = [ref for ref in refs if ref() is not None]
-    survived_count = len(refs)
-    passes = 0
-    while refs and passes < MOST_PASSES:
-        gc.collect()
-        passes += 1
-        refs = [ref for ref in refs if ref() is not None]
+    found = measure_survival(made)
     return {
-        "object_count": count,
-        "survived_count": survived_count,
-        "survived_ratio": survived_count / count,
-        "pass_count": passes,
-        "survived_passes_count": len(refs),
+        "object_count": found.object_count,
+        "survived_count": found.survived_count,
+        "survived_ratio": found.survival_ratio,
+        "pass_count": len(found.alive_counts) - 1,
+        "survived_passes_count": found.alive_counts[-1],
     }
