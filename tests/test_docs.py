@@ -20,7 +20,7 @@ DOCUMENTS = [
 PROGRAMS = [
     *(*DOCUMENTS, "docs/collector.md", "docs/delegation.md"),
     *("docs/crawling.md", "docs/guard.md", "docs/memory-limits.md"),
-    "docs/oversight.md",
+    *("docs/oversight.md", "docs/rollback.md"),
 ]
 
 PYTHON = re.compile(

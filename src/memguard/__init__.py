@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from memguard.heap.scan import detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
     from memguard.heap.survival import Survival, measure_survival
+    from memguard.journal import Checkpoint, checkpoint, rollback
     from memguard.metrics import Metrics, MetricsSnapshot
     from memguard.oversight.approvals import HumanOversightManager, OversightStatistics
     from memguard.oversight.approvers import ApprovalPolicy, ConsoleApprover, PolicyRule
@@ -105,6 +106,8 @@ if TYPE_CHECKING:
     from memguard.pressure.monitor import Reservation, ResourceMonitor
     from memguard.pressure.reading import MemoryReading
     from memguard.pressure.relief import Released, ReliefLadder, release_memory
+    from memguard.rollbacks.rollback import Rollback
+    from memguard.rollbacks.triggers import RollbackReading
     from memguard.settings import (
         AdmissionSettings,
         AlertSettings,
@@ -115,6 +118,7 @@ if TYPE_CHECKING:
         OversightSettings,
         PressureSettings,
         ReliefSettings,
+        RollbackSettings,
         load_settings,
     )
 
@@ -138,6 +142,7 @@ __all__ = [
     "AuditLog",
     "BudgetExceeded",
     "CannotCopyError",
+    "Checkpoint",
     "CircuitOpen",
     "CleanupEffectiveness",
     "CleanupMeter",
@@ -198,6 +203,9 @@ __all__ = [
     "Reservation",
     "ResourceMonitor",
     "ReturnedTwiceError",
+    "Rollback",
+    "RollbackReading",
+    "RollbackSettings",
     "ScanReport",
     "SettingError",
     "Shape",
@@ -220,6 +228,7 @@ __all__ = [
     "__version__",
     "calculate_gc_effectiveness",
     "carry_agent",
+    "checkpoint",
     "configure_optimized_gc",
     "current_agent",
     "detect_circular_references",
@@ -230,6 +239,7 @@ __all__ = [
     "measure_survival",
     "read_memory",
     "release_memory",
+    "rollback",
     "scan",
     "scan_created",
 ]
@@ -248,6 +258,7 @@ _HOMES = {
     "ApprovalRequest": "oversight.requests",
     "AuditLog": "oversight.audit",
     "BudgetExceeded": "admission.refusals",
+    "Checkpoint": "journal",
     "CircuitOpen": "admission.refusals",
     "CleanupEffectiveness": "pressure.cleanup",
     "CleanupMeter": "pressure.cleanup",
@@ -293,12 +304,16 @@ _HOMES = {
     "ReliefSettings": "settings",
     "Reservation": "pressure.monitor",
     "ResourceMonitor": "pressure.monitor",
+    "Rollback": "rollbacks.rollback",
+    "RollbackReading": "rollbacks.triggers",
+    "RollbackSettings": "settings",
     "ScanReport": "heap.report",
     "Shape": "heap.shapes",
     "Survival": "heap.survival",
     "WeakAgentRegistry": "agents.registry",
     "calculate_gc_effectiveness": "pressure.collector",
     "carry_agent": "agents.current",
+    "checkpoint": "journal",
     "configure_optimized_gc": "pressure.collector",
     "current_agent": "agents.current",
     "detect_circular_references": "heap.scan",
@@ -309,6 +324,7 @@ _HOMES = {
     "measure_survival": "heap.survival",
     "read_memory": "pressure.memory",
     "release_memory": "pressure.relief",
+    "rollback": "journal",
     "scan": "heap.scan",
     "scan_created": "heap.scan",
 }

@@ -8,10 +8,12 @@ Does not cover: going in and out (``delegation``), deciding
 import math
 import sys
 import time
+import weakref
 from _thread import allocate_lock
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any, Literal, Self
 
 from memguard._admission import UNSET, AgentCount, Gate, Ledger, Run
@@ -37,6 +39,7 @@ from memguard.admission.store import LimitStore
 from memguard.admission.token import DelegationToken, carry, token_of
 from memguard.errors import UnknownOptionError, WrongTypeError
 from memguard.events import Event, EventBus
+from memguard.journal import OF_PROCESS
 from memguard.settings import AdmissionSettings
 
 _DEFAULTS = AdmissionSettings()
@@ -202,6 +205,15 @@ class DelegationCircuitBreaker(Gate):
         run = self._run_of_task(from_task)
         return self._counts.first_depth - 1 if run is None else run.depth
 
+    @property
+    def observe_only(self) -> bool:
+        """Whether nothing is refused, and only counted; may be set."""
+        return self._observes
+
+    @observe_only.setter
+    def observe_only(self, value: bool) -> None:
+        self._observes = value
+
     # The door.
 
     def _ask_for(
@@ -298,7 +310,19 @@ class DelegationCircuitBreaker(Gate):
     # Arguments and limits.
 
     def _change_limits(self, **limits: int | None) -> None:
-        self._settings = replace(self._settings, **limits)  # type: ignore[arg-type]
+        changed = replace(self._settings, **limits)  # type: ignore[arg-type]
+        self._note_change()
+        self._set_limits(changed)
+
+    def _note_change(self) -> None:
+        """Let `memguard.rollback` know how limits were."""
+        forgets: list[Callable[[], None]] = []
+        key = weakref.ref(self, lambda _: forgets[0]())
+        undo = partial(_set_back, weakref.ref(self), self._settings)
+        forgets.append(OF_PROCESS.note(key, "limits of a breaker", undo))
+
+    def _set_limits(self, settings: AdmissionSettings) -> None:
+        self._settings = settings
         self._apply_limits()
         self._line.hand_on()
 
@@ -599,6 +623,14 @@ class DelegationCircuitBreaker(Gate):
         if after.state is CircuitState.OPEN:
             self._line.turn_away(after)
         self._emit(CircuitChanged, lambda: CircuitChanged(before.state, after.state, after.reason))
+
+
+def _set_back(
+    breaker: "weakref.ref[DelegationCircuitBreaker]", settings: AdmissionSettings
+) -> None:
+    changed = breaker()
+    if changed is not None:
+        changed._set_limits(settings)
 
 
 def _chain_of(parent: Run | None, agent: str) -> tuple[str, ...]:

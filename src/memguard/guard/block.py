@@ -66,6 +66,8 @@ class GuardedAgent:
             self._delegation.__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> AgentContext:
+        if self._guard._harm is not None:
+            self._guard._harm.watch_loop()
         delegation = self._open()
         await delegation.__aenter__()
         try:

@@ -11,8 +11,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -34,8 +35,10 @@ from memguard.errors import (
 )
 from memguard.events import EventBus
 from memguard.guard.block import GuardedAgent
+from memguard.guard.harm import HarmWatch
 from memguard.guard.ports import ApprovalConsent, MemoryConsent, connect
 from memguard.guard.sampler import Sampler
+from memguard.journal import OF_PROCESS
 from memguard.metrics import Metrics, Parts
 from memguard.oversight.approvals import HumanOversightManager, OversightStatistics
 from memguard.oversight.approvers import Approver, ConsoleApprover
@@ -46,6 +49,7 @@ from memguard.pressure.collector import ConfiguredCollector, configure_optimized
 from memguard.pressure.memory import MemoryReader
 from memguard.pressure.monitor import MonitorStatistics, ResourceMonitor
 from memguard.pressure.relief import ReliefLadder
+from memguard.rollbacks.rollback import Rollback
 from memguard.settings import AdmissionSettings, GuardSettings, load_settings
 
 Profile = Literal["report", "default", "latency", "bytes"]
@@ -91,6 +95,12 @@ class Guard:
         gc: A profile for the collector, as in `configure_optimized_gc`; "bytes" is the
             recommended one. None leaves the collector alone.
         observe_only: Refuse nothing, and count what would have been refused.
+        rollback: Whether to look for harm that the guard does, as the original report
+            lists it: memory that grows under normal load, a collector that frees too
+            little, an unresponsive event loop, people who deny most operations. "act"
+            undoes what memguard changed in this process, so that the guard only
+            observes, once; "report" tells what it would undo; "off" does not look.
+        rollback_command: What to run after that: a program and its arguments.
         agents: Limits of agents by name.
         exclude: Exceptions that are no failures to the circuit.
         settings: All thresholds; by default `load_settings`.
@@ -115,6 +125,7 @@ class Guard:
         relief: Frees memory, step by step, from its start level on.
         oversight: Asks people; None where *approve* is.
         metrics: Everything that the parts counted, now and over the last hour.
+        rollback: Undoes; None where that is "off".
 
     Cost:
         See ``benchmarks/guard.py``. One thread while it is started.
@@ -131,6 +142,7 @@ class Guard:
     relief: ReliefLadder
     oversight: HumanOversightManager | None
     metrics: Metrics
+    rollback: Rollback | None
 
     def __init__(
         self,
@@ -139,6 +151,8 @@ class Guard:
         audit: str | os.PathLike[str] | None = None,
         gc: Profile | None = None,
         observe_only: bool = False,
+        rollback: Literal["off", "report", "act"] = "off",
+        rollback_command: Sequence[str] = (),
         agents: Mapping[str, AgentLimits] | None = None,
         exclude: Iterable[type[BaseException]] = (),
         settings: GuardSettings | None = None,
@@ -153,6 +167,10 @@ class Guard:
         self._asks = approve is not None
         self._audit = _audit_of(audit, self.settings, asks=self._asks)
         self._observes = observe_only
+        self._asking: list[ApprovalConsent | MemoryConsent] = []
+        self._rollback_mode = _checked_mode(rollback)
+        self._rollback_command = rollback_command
+        self._forget: Callable[[], None] | None = None
         self._agents = dict(agents or {})
         self._exclude = tuple(exclude)
         self._debug = debug
@@ -197,6 +215,16 @@ class Guard:
             self._parts(), events=events, reader=self._reader, settings=settings.metrics
         )
         self._sampled_seconds = -math.inf
+        self.rollback = None
+        self._harm: HarmWatch | None = None
+        if self._rollback_mode != "off":
+            self.rollback = Rollback(
+                settings.rollback,
+                events=events,
+                command=self._rollback_command,
+                is_dry=self._rollback_mode == "report",
+            )
+            self._harm = HarmWatch(self.rollback, self.metrics)
 
     def _parts(self) -> Parts:
         return Parts(
@@ -208,12 +236,34 @@ class Guard:
         )
 
     def _consents(self) -> list[Consent]:
-        asks = None if self._observes else self.oversight
-        patience = 0.0 if self._observes else self.settings.pressure.ramp_wait_seconds
-        memory = MemoryConsent(self.monitor, self._reader, asks, patience_seconds=patience)
+        memory = MemoryConsent(
+            self.monitor,
+            self._reader,
+            self.oversight,
+            patience_seconds=self.settings.pressure.ramp_wait_seconds,
+        )
         if self.oversight is None:
-            return [memory]
-        return [ApprovalConsent(self.oversight, asks=not self._observes), memory]
+            self._asking = [memory]
+        else:
+            self._asking = [ApprovalConsent(self.oversight, asks=True), memory]
+        if self._observes:
+            self._ask_nobody()
+        return list(self._asking)
+
+    def _ask_nobody(self) -> None:
+        for consent in self._asking:
+            consent.asks = False
+            if isinstance(consent, MemoryConsent):
+                consent.patience_seconds = 0.0
+
+    def observe(self) -> None:
+        """Refuse nothing from now on, ask nobody, and count what would have been refused.
+
+        Agents that run go on, and are ended and counted as before.
+        """
+        self._observes = True
+        self._ask_nobody()
+        self.breaker.observe_only = True
 
     # Start and end.
 
@@ -240,6 +290,9 @@ class Guard:
         self._sampler.start()
         self._endpoint = self._listen()
         _started.add(self)
+        self._forget = OF_PROCESS.note(
+            object(), "a guard that refuses", partial(_observe, weakref.ref(self))
+        )
         self._state = "started"
 
     def _listen(self) -> Endpoint | None:
@@ -293,6 +346,11 @@ class Guard:
             collector, self._collector = self._collector, None
             connections, self._connections = self._connections, []
             endpoint, self._endpoint = self._endpoint, None
+            forget, self._forget = self._forget, None
+        if forget is not None:
+            forget()
+        if self._harm is not None:
+            self._harm.stop()
         if endpoint is not None:
             endpoint.close()
         if sampler is not None:
@@ -381,6 +439,7 @@ class Guard:
         if now - self._sampled_seconds >= self.settings.metrics.sample_seconds:
             self._sampled_seconds = now
             self.metrics.sample()
+        self._look_for_harm()
         bound = self._reader.read().tightest
         if bound is None:
             return
@@ -389,6 +448,10 @@ class Guard:
         )
         if not self._observes:
             self.relief.relieve()
+
+    def _look_for_harm(self) -> None:
+        if self._harm is not None:
+            self._harm.look()
 
     def statistics(self) -> GuardStatistics:
         """Give what all parts counted, as it is now."""
@@ -408,6 +471,9 @@ class Guard:
         for disconnect in self._connections:
             disconnect()
         self._connections = []
+        if self._forget is not None:
+            self._forget()
+            self._forget = None
         if self._endpoint is not None:
             self._endpoint.abandon()
             self._endpoint = None
@@ -450,6 +516,19 @@ def _with_limits(settings: GuardSettings, limits: dict[str, Any]) -> GuardSettin
         if name not in known:
             raise UnknownOptionError("the name of a limit", name, [*_SHORT_NAMES, *known])
     return replace(settings, admission=replace(settings.admission, **given))
+
+
+def _checked_mode(mode: str) -> str:
+    modes = ("off", "report", "act")
+    if mode not in modes:
+        raise UnknownOptionError("rollback", mode, modes)
+    return mode
+
+
+def _observe(guard: "weakref.ref[Guard]") -> None:
+    relaxed = guard()
+    if relaxed is not None:
+        relaxed.observe()
 
 
 _started: "weakref.WeakSet[Guard]" = weakref.WeakSet()

@@ -37,23 +37,26 @@ class ApprovalConsent:
     Args:
         oversight: Knows from which depth on, and asks.
         asks: False to ask nobody, and object: for a guard that only observes.
+
+    Attributes:
+        asks: May be changed.
     """
 
     def __init__(self, oversight: HumanOversightManager, *, asks: bool) -> None:
         self._oversight = oversight
-        self._asks = asks
+        self.asks = asks
 
     def ask(self, asked: Asked) -> Objection | None:
         """Ask if the delegation is deep; object if it is denied."""
         context = _context_of(asked)
-        if not self._asks:
+        if not self.asks:
             return self._would_ask(context)
         return _objection_of(self._oversight.review(DEEP_DELEGATION, context))
 
     async def aask(self, asked: Asked) -> Objection | None:
         """Do the same, and let the task wait."""
         context = _context_of(asked)
-        if not self._asks:
+        if not self.asks:
             return self._would_ask(context)
         return _objection_of(await self._oversight.areview(DEEP_DELEGATION, context))
 
@@ -76,6 +79,11 @@ class MemoryConsent:
         reader: Where memory is read.
         oversight: Asks people; None to take the monitor's word.
         patience_seconds: How long to wait for other starts [s].
+        asks: False to ask nobody.
+
+    Attributes:
+        asks: May be changed.
+        patience_seconds: May be changed.
     """
 
     def __init__(
@@ -85,8 +93,10 @@ class MemoryConsent:
         oversight: HumanOversightManager | None = None,
         *,
         patience_seconds: float = 0.0,
+        asks: bool = True,
     ) -> None:
-        self._patience_seconds = patience_seconds
+        self.patience_seconds = patience_seconds
+        self.asks = asks
         self._monitor = monitor
         self._reader = reader
         self._oversight = oversight
@@ -132,10 +142,10 @@ class MemoryConsent:
         if objection is None or objection.retry_after_seconds is None:
             return 0.0
         seconds = max(_LEAST_WAIT_SECONDS, objection.retry_after_seconds)
-        return seconds if waited_seconds + seconds <= self._patience_seconds else 0.0
+        return seconds if waited_seconds + seconds <= self.patience_seconds else 0.0
 
     def _question(self, objection: Objection | None, asked: Asked) -> dict[str, Any] | None:
-        if objection is None or self._oversight is None:
+        if objection is None or self._oversight is None or not self.asks:
             return None
         ratio = self._reader.read().used_ratio
         if ratio is None:

@@ -9,11 +9,13 @@ See also: ``docs/collector.md``.
 
 import dataclasses
 import gc
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from memguard import _core
 from memguard.errors import UnknownOptionError
+from memguard.journal import OF_PROCESS
 from memguard.pressure.allocator import trim_malloc
 from memguard.pressure.pauses import PauseRecorder, PauseStatistics
 from memguard.pressure.watcher import HeapWatcher, WatcherStatistics
@@ -48,6 +50,7 @@ class ConfiguredCollector:
         self._is_restored = False
         self._pauses = PauseRecorder()
         self._watcher = _watcher_of(settings, loop)
+        self._forget: Callable[[], None] | None = None
 
     def _set_up(self) -> None:
         if self.profile == "default":
@@ -64,6 +67,8 @@ class ConfiguredCollector:
     def _start(self) -> None:
         self._pauses.start()
         self._set_up()
+        name = f"the collector's profile {self.profile!r}"
+        self._forget = OF_PROCESS.note(object(), name, self.restore)
 
     def freeze(self) -> None:
         """Collect, take what is left out of later collections, give free memory back.
@@ -89,6 +94,8 @@ class ConfiguredCollector:
         if self._is_restored:
             return
         self._is_restored = True
+        if self._forget is not None:
+            self._forget()
         if self._watcher is not None:
             self._watcher.stop()
         self._pauses.stop()

@@ -18,6 +18,7 @@ from memguard.settings.guard import GuardSettings
 from memguard.settings.metrics import MetricsSettings
 from memguard.settings.oversight import OversightSettings
 from memguard.settings.pressure import REPORT_REFUSE_BYTES, PressureSettings
+from memguard.settings.rollback import RollbackSettings
 from memguard.settings.sources import load_settings
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "OversightSettings",
     "PressureSettings",
     "ReliefSettings",
+    "RollbackSettings",
     "load_settings",
 ]

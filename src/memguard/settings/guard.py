@@ -9,6 +9,7 @@ from memguard.settings.crawling import CrawlingSettings
 from memguard.settings.metrics import MetricsSettings
 from memguard.settings.oversight import OversightSettings
 from memguard.settings.pressure import PressureSettings
+from memguard.settings.rollback import RollbackSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class GuardSettings:
         relief: When memory is given back under pressure.
         crawling: How much a crawl remembers.
         metrics: How much of what is counted is kept.
+        rollback: When what memguard changed is undone.
         oversight: What people are asked beforehand.
     """
 
@@ -33,4 +35,5 @@ class GuardSettings:
     relief: ReliefSettings = field(default_factory=ReliefSettings)
     crawling: CrawlingSettings = field(default_factory=CrawlingSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    rollback: RollbackSettings = field(default_factory=RollbackSettings)
     oversight: OversightSettings = field(default_factory=OversightSettings)

@@ -1,0 +1,1 @@
+"""Undoing what memguard changed, when that does harm."""

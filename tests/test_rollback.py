@@ -1,0 +1,498 @@
+"""What memguard changed is undone: when it is asked for, and when a trigger fires."""
+
+import asyncio
+import gc
+import random
+import sys
+import threading
+import weakref
+
+import pytest
+
+import memguard
+from memguard import (
+    Decision,
+    DelegationCircuitBreaker,
+    Guard,
+    GuardSettings,
+    PressureSettings,
+    Rollback,
+    RollbackReading,
+    RollbackSettings,
+    WrongTypeError,
+)
+from memguard.journal import Journal
+from memguard.rollbacks.events import RolledBack, TriggerFired
+from memguard.rollbacks.heartbeat import Heartbeat, Heartbeats
+from memguard.rollbacks.triggers import TriggerState, decide
+
+MB = 1_000_000
+
+
+# The journal.
+
+
+def test_changes_are_undone_in_reverse_and_once():
+    """Since a moment, or all."""
+    journal, done = Journal(), []
+    journal.note("a", "first", lambda: done.append(1))
+    here = journal.checkpoint()
+    journal.note("b", "second", lambda: done.append(2))
+    journal.note("c", "third", lambda: done.append(3))
+    assert journal.names() == ("third", "second", "first")
+    assert journal.undo(here).names == ("third", "second")
+    assert journal.undo(here).names == ()
+    assert journal.undo().names == ("first",)
+    assert done == [3, 2, 1]
+
+
+def test_of_several_changes_of_the_same_the_first_is_undone():
+    """It knows how it was; after a checkpoint the next one counts again."""
+    journal, value = Journal(), [0]
+
+    def change(new):
+        old = value[0]
+        value[0] = new
+        journal.note("value", "value", lambda: value.__setitem__(0, old))
+
+    change(1)
+    change(2)
+    here = journal.checkpoint()
+    change(3)
+    change(4)
+    journal.undo(here)
+    assert value == [2]
+    journal.undo()
+    assert value == [0]
+
+
+def test_one_that_cannot_be_undone_does_not_stop_the_others(caplog):
+    """It is told and logged."""
+    journal, done = Journal(), []
+    journal.note("a", "first", lambda: done.append(1))
+    journal.note("b", "second", lambda: 1 / 0)
+    undone = journal.undo()
+    assert undone.names == ("first",)
+    assert undone.failed == ("second: ZeroDivisionError: division by zero",)
+    assert "second could not be undone" in caplog.text
+
+
+def test_what_was_set_back_otherwise_is_forgotten():
+    """And again does nothing."""
+    journal = Journal()
+    forget = journal.note("a", "first", pytest.fail)
+    forget()
+    forget()
+    assert journal.undo().names == ()
+
+
+# The process.
+
+
+@pytest.fixture(autouse=True)
+def as_it_was():
+    """Each test begins and ends with nothing changed."""
+    before = memguard.rollback()
+    yield before
+    memguard.rollback()
+
+
+def state_of_collector():
+    return gc.get_threshold(), gc.isenabled(), gc.get_debug(), list(gc.callbacks)
+
+
+@pytest.mark.parametrize("profile", ["report", "default", "bytes"])
+def test_the_collector_goes_back_to_what_it_was(profile):
+    """Thresholds, callbacks, whether it is enabled."""
+    before = state_of_collector()
+    memguard.configure_optimized_gc(profile)
+    assert memguard.rollback().names == (f"the collector's profile {profile!r}",)
+    assert state_of_collector() == before
+    assert memguard.rollback().names == ()
+
+
+def test_several_changes_go_back_to_a_moment_and_then_all_the_way():
+    """Newest first."""
+    before = state_of_collector()
+    memguard.configure_optimized_gc("report")
+    here = memguard.checkpoint()
+    middle = state_of_collector()
+    memguard.configure_optimized_gc("default")
+    breaker = DelegationCircuitBreaker(max_depth=5)
+    breaker.max_depth = 2
+    breaker.max_depth = 1
+    breaker.max_parallel = 3
+    assert memguard.rollback(here).names == (
+        "limits of a breaker",
+        "the collector's profile 'default'",
+    )
+    assert state_of_collector() == middle
+    assert (breaker.max_depth, breaker.max_parallel) == (5, 10)
+    memguard.rollback()
+    assert state_of_collector() == before
+
+
+def test_what_was_restored_by_hand_is_not_undone_again():
+    """The handle forgets."""
+    with memguard.configure_optimized_gc("report"):
+        pass
+    gc.set_threshold(600, 5, 5)
+    try:
+        assert memguard.rollback().names == ()
+        assert gc.get_threshold()[:2] == (600, 5)
+    finally:
+        gc.set_threshold(700, 10, 10)
+
+
+def test_a_breaker_that_is_gone_is_forgotten():
+    """The journal keeps nobody alive."""
+    breaker = DelegationCircuitBreaker()
+    breaker.max_depth = 1
+    gone = weakref.ref(breaker)
+    del breaker
+    gc.collect()
+    assert gone() is None
+    assert memguard.rollback().names == ()
+
+
+def test_a_guard_only_observes_after_a_rollback():
+    """Agents that run go on; nothing is refused, nobody is asked."""
+    asked = []
+    with Guard(
+        settings=GuardSettings(), max_depth=1, approve=lambda request: asked.append(1) or False
+    ) as guard:
+        with guard.agent("a"), guard.delegate("b"):
+            with pytest.raises(memguard.DepthExceeded):
+                guard.delegate("c").__enter__()
+            assert memguard.rollback().names == ("a guard that refuses",)
+            with guard.delegate("c"), guard.delegate("d"), guard.delegate("e") as deep:
+                assert deep.depth == 4
+        assert guard.statistics().admission.live_count == 0
+        assert guard.statistics().admission.let_pass_counts
+    assert asked == []
+    assert memguard.rollback().names == ()
+
+
+# Triggers: loads that deserve it, and loads that do not.
+
+
+def noise(seed, width):
+    chance = random.Random(seed)
+    return lambda: chance.uniform(-width, width)
+
+
+def memory_load(shape, *, live=lambda at: 10, seed=1, seconds=900, every=5, wobble=1.0):
+    """Readings of memory in use [MB] that follows a shape over time [s]."""
+    shake = noise(seed, wobble)
+    return [
+        RollbackReading(float(at), int((100 + shape(at) + shake()) * MB), live(at))
+        for at in range(0, seconds, every)
+    ]
+
+
+def sawtooth(at, period, height):
+    return at % period / period * height
+
+
+def lag_load(lag, seconds=120):
+    return [RollbackReading(float(at), lag_seconds=lag(at)) for at in range(seconds)]
+
+
+def effect_load(*ratios):
+    return [
+        RollbackReading(600.0 * at, effectiveness_ratio=ratio) for at, ratio in enumerate(ratios)
+    ]
+
+
+def decision_load(*pairs):
+    """Of each pair (decided, denied) since the last reading."""
+    decided = denied = 0
+    readings = [RollbackReading(0.0)]
+    for at, (more_decided, more_denied) in enumerate(pairs, 1):
+        decided += more_decided
+        denied += more_denied
+        readings.append(RollbackReading(60.0 * at, decided_count=decided, denied_count=denied))
+    return readings
+
+
+DESERVED = {
+    "a steady leak": ("leak", memory_load(lambda at: at * 0.05)),
+    "a leak below a sawtooth of collections": (
+        "leak",
+        memory_load(lambda at: at * 0.06 + sawtooth(at, 40, 60)),
+    ),
+    "a leak in steps": ("leak", memory_load(lambda at: at // 60 * 3.5)),
+    "a leak while load goes up and down": (
+        "leak",
+        memory_load(
+            lambda at: at * 0.06 + (20 if at // 50 % 2 else 0),
+            live=lambda at: 30 if at // 50 % 2 else 10,
+        ),
+    ),
+    "a collector that frees half": ("effectiveness", effect_load(0.5, 0.52, 0.48)),
+    "a collector that gets worse": ("effectiveness", effect_load(1.0, 0.6, 0.5, 0.4)),
+    "a loop that stands still": ("unresponsive", lag_load(lambda at: float(max(0, at - 60)))),
+    "a loop that is late most of the time": (
+        "unresponsive",
+        lag_load(lambda at: 1.5 if at % 3 else 0.1),
+    ),
+    "people who deny most": ("blocked", decision_load(*[(5, 3)] * 10)),
+    "people who deny all": ("blocked", decision_load((20, 20))),
+}
+
+UNDESERVED = {
+    "memory that stays": memory_load(lambda at: 0),
+    "a sawtooth of collections": memory_load(lambda at: sawtooth(at, 60, 80)),
+    "a slow sawtooth of collections": memory_load(lambda at: sawtooth(at, 300, 80)),
+    "caches that fill once": memory_load(lambda at: 60 if at > 200 else 0),
+    "a warm-up that levels off": memory_load(lambda at: 80 * (1 - 0.99**at)),
+    "a load that comes and goes": memory_load(
+        lambda at: 80 if 300 < at < 600 else 0, live=lambda at: 90 if 300 < at < 600 else 10
+    ),
+    "a load that rises, and memory with it": memory_load(
+        lambda at: at * 0.1, live=lambda at: 10 + at // 5
+    ),
+    "growth below the limit": memory_load(lambda at: at * 0.015),
+    "one large object that is kept": memory_load(lambda at: 40 if at == 450 else 0),
+    "wild memory without a trend": memory_load(lambda at: 0, wobble=50),
+    "memory that falls": memory_load(lambda at: 90 - at * 0.1),
+    "a leak that nobody has looked at for long": memory_load(lambda at: at * 0.2, seconds=300),
+    "a collector that frees all": effect_load(1.0, 1.0, 0.99, 1.0),
+    "one bad collection": effect_load(1.0, 0.2, 1.0, 0.95),
+    "two measurements are not enough": effect_load(0.1, 0.1),
+    "one long pause": lag_load(lambda at: 5.0 if at == 60 else 0.01),
+    "a pause now and then": lag_load(lambda at: 1.2 if at % 5 == 0 else 0.05),
+    "a busy start": lag_load(lambda at: 2.0 if at < 15 else 0.02),
+    "lags below the limit": lag_load(lambda at: 0.9),
+    "no event loop at all": lag_load(lambda at: None),
+    "people who deny some": decision_load(*[(5, 2)] * 10),
+    "a few denials at the start": decision_load((3, 3), (2, 2)),
+    "half of them, which is not more than half": decision_load((20, 10)),
+    "denials of long ago": [
+        *decision_load(*[(5, 5)] * 3),
+        *(RollbackReading(4000.0 + at, decided_count=15 + at, denied_count=15) for at in range(40)),
+    ],
+    "nothing happens": [RollbackReading(float(at)) for at in range(0, 4000, 10)],
+}
+
+
+def fired_by(readings, settings=None):
+    state, fired = TriggerState(), []
+    for reading in readings:
+        state, more = decide(reading, settings or RollbackSettings(), state)
+        fired += more
+    return fired
+
+
+@pytest.mark.parametrize("name", DESERVED)
+def test_a_trigger_fires_on_a_load_that_deserves_it(name):
+    """With the numbers in its reason."""
+    trigger, readings = DESERVED[name]
+    fired = fired_by(readings)
+    assert {each.trigger for each in fired} == {trigger}
+    assert "the limit is" in fired[0].reason
+    assert any(character.isdigit() for character in fired[0].reason)
+
+
+@pytest.mark.parametrize("name", UNDESERVED)
+def test_no_trigger_fires_on_a_load_that_does_not(name):
+    """Healthy services go up and down, fill caches, start, and pause."""
+    assert fired_by(UNDESERVED[name]) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_alone_is_no_leak(seed):
+    """A walk that is pulled back to where it began, as allocators do."""
+    chance, level, readings = random.Random(seed), 0.0, []
+    for at in range(0, 1800, 6):
+        level = level * 0.94 + chance.gauss(0, 5)
+        readings.append(RollbackReading(float(at), int((200 + level) * MB), 10))
+    assert fired_by(readings) == []
+
+
+def test_what_is_remembered_is_bounded():
+    """However often it is looked."""
+    state = TriggerState()
+    for number in range(1_500):
+        reading = RollbackReading(number * 1.0, 10**8, 1, lag_seconds=0.0)
+        state, _ = decide(reading, RollbackSettings(), state)
+    assert len(state.memory) <= 310
+    assert len(state.lags) <= 310
+    assert len(state.decisions) <= 310
+
+
+# What is done.
+
+
+def blocked():
+    """A reading that fires, after one that does not."""
+    return [RollbackReading(0.0), RollbackReading(60.0, decided_count=20, denied_count=20)]
+
+
+def take_all(rollback, readings):
+    return [done for done in map(rollback.take, readings) if done is not None]
+
+
+def test_it_is_undone_once_until_it_is_reset():
+    """And told: which trigger, why, and what was undone."""
+    journal, undone = Journal(), []
+    rollback = Rollback(journal=journal)
+    seen = []
+    rollback.events.subscribe(TriggerFired, seen.append)
+    rollback.events.subscribe(RolledBack, seen.append)
+    for _ in range(2):
+        journal.note("a", "a setting", lambda: undone.append(1))
+        (done,) = take_all(rollback, blocked())
+        assert (done.trigger, done.undone) == ("blocked", ("a setting",))
+        assert rollback.done == done
+        assert take_all(rollback, [RollbackReading(61.0, decided_count=40, denied_count=40)]) == []
+        rollback.reset()
+        assert rollback.done is None
+    assert undone == [1, 1]
+    assert [type(event) for event in seen] == [TriggerFired, RolledBack] * 2
+    assert "20 of 20 operations were denied" in seen[0].reason
+
+
+def test_a_dry_run_tells_and_does_nothing(tmp_path, caplog):
+    """What would be undone, and run."""
+    journal = Journal()
+    journal.note("a", "a setting", pytest.fail)
+    made = tmp_path / "made"
+    command = [sys.executable, "-c", f"open({str(made)!r}, 'w')"]
+    (done,) = take_all(Rollback(journal=journal, command=command, is_dry=True), blocked())
+    assert done.is_dry
+    assert (done.undone, done.command) == (("a setting",), tuple(command))
+    assert journal.names() == ("a setting",)
+    assert not made.exists()
+    assert "would be undone: a setting" in caplog.text
+
+
+def test_the_command_is_run_after_undoing_without_a_shell(tmp_path):
+    """Its arguments are taken as they are; its exit code and output are told."""
+    journal, made = Journal(), tmp_path / "undone"
+    journal.note("a", "a setting", made.touch)
+    code = "import os, sys; print(sys.argv[1], os.path.exists(sys.argv[2])); sys.exit(3)"
+    rollback = Rollback(
+        journal=journal, command=[sys.executable, "-c", code, "$HOME; ls", str(made)]
+    )
+    done = rollback.act("somebody asked")
+    assert (done.trigger, done.reason) == ("asked", "somebody asked")
+    assert (done.exit_code, done.output) == (3, "$HOME; ls True")
+
+
+def test_a_command_that_does_not_end_is_ended():
+    """After the time that the settings give it."""
+    settings = RollbackSettings(command_timeout_seconds=0.2)
+    command = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    done = Rollback(settings, journal=Journal(), command=command).act("asked")
+    assert done.exit_code is None
+    assert "ended after 0.2 s" in done.output
+
+
+def test_a_command_that_is_not_there_is_told(tmp_path):
+    """And what was undone is undone."""
+    done = Rollback(journal=Journal(), command=[str(tmp_path / "missing")]).act("asked")
+    assert "could not be run" in done.output
+
+
+@pytest.mark.parametrize("command", ["rm -rf x", b"ls", ["ls", 1]])
+def test_a_command_is_a_list_of_words(command):
+    """A string would want a shell."""
+    with pytest.raises(WrongTypeError, match="a list of a program and its arguments"):
+        Rollback(command=command)
+
+
+# Event loops.
+
+
+def test_a_loop_that_stands_still_is_seen_while_it_does():
+    """From another thread, and it is well again once it goes on."""
+    clock = [100.0]
+    stands, may_go_on = threading.Event(), threading.Event()
+
+    async def run():
+        heart.append(Heartbeat(asyncio.get_running_loop(), clock=lambda: clock[0]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        stands.set()
+        may_go_on.wait(10)
+        await asyncio.sleep(0)
+
+    heart = []
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    assert stands.wait(10)
+    assert heart[0].read_lag() == 0.0
+    clock[0] += 7.0
+    assert heart[0].read_lag() == pytest.approx(6.75)
+    assert not heart[0].has_ended
+    may_go_on.set()
+    thread.join()
+    assert heart[0].has_ended
+    assert heart[0].read_lag() == 0.0
+
+
+def test_loops_are_watched_once_and_forgotten_when_they_are_closed():
+    """And a loop that nobody runs is not late."""
+    hearts = Heartbeats()
+    assert hearts.read_lag() is None
+    loop = asyncio.new_event_loop()
+    hearts.watch(loop)
+    hearts.watch(loop)
+    assert len(hearts._each) == 1
+    assert hearts.read_lag() == 0.0
+    loop.close()
+    assert hearts.read_lag() is None
+    other = asyncio.new_event_loop()
+    hearts.watch(other)
+    hearts.stop()
+    assert hearts.read_lag() is None
+    other.run_until_complete(asyncio.sleep(0))
+    other.close()
+
+
+# In a guard.
+
+
+def test_a_guard_whose_people_deny_most_observes_from_then_on():
+    """It undoes itself, the collector too, and says why."""
+    settings = GuardSettings(
+        pressure=PressureSettings(sample_seconds=0.01),
+        rollback=RollbackSettings(blocked_sample_count=5),
+    )
+    before = state_of_collector()
+    rolled_back = threading.Event()
+    with Guard(
+        settings=settings,
+        gc="report",
+        approve=lambda request: Decision.deny("dora", "no"),
+        max_depth=9,
+        rollback="act",
+    ) as guard:
+        guard.events.subscribe(RolledBack, lambda event: rolled_back.set())
+        with guard.agent("0"), guard.delegate("1"), guard.delegate("2"), guard.delegate("3"):
+            for _ in range(5):
+                with pytest.raises(memguard.ApprovalDenied):
+                    guard.delegate("4").__enter__()
+            assert rolled_back.wait(10)
+            with guard.delegate("4") as deep:
+                assert deep.depth == 4
+        done = guard.rollback.done
+        assert done.trigger == "blocked"
+        assert set(done.undone) == {"a guard that refuses", "the collector's profile 'report'"}
+        assert gc.get_threshold() == before[0]
+    assert state_of_collector() == before
+
+
+def test_a_guard_watches_the_loops_of_its_agents():
+    """From the first agent on, as long as it is open."""
+
+    async def run():
+        async with guard.agent("a"):
+            assert guard._harm._heartbeats.read_lag() is not None
+
+    with Guard(settings=GuardSettings(), rollback="report") as guard:
+        asyncio.run(run())
+        assert guard._harm._heartbeats.read_lag() is None
+    with pytest.raises(memguard.UnknownOptionError, match="rollback"):
+        Guard(settings=GuardSettings(), rollback="maybe")
