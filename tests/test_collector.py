@@ -95,6 +95,17 @@ def test_the_reports_profile_has_its_thresholds():
         assert configured.statistics().check_count == 0
 
 
+@pytest.mark.parametrize(
+    ("chosen", "young"), [((700, 10, 10), 10_000), ((50_000, 10, 10), 50_000), ((0, 10, 10), 0)]
+)
+def test_where_bytes_are_watched_the_young_are_looked_at_less_often(chosen, young):
+    """Not more often than the program chose, and not at all if it wants that."""
+    gc.set_threshold(*chosen)
+    with configure_optimized_gc("bytes"):
+        assert gc.get_threshold() == (young, 10, 10)
+    assert gc.get_threshold() == chosen
+
+
 def test_code_of_the_report_runs_unchanged():
     """It calls without arguments and drops what it gets; bytes are watched from then on."""
     printed = run_fresh(
