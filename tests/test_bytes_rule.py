@@ -37,13 +37,12 @@ def test_growth_by_a_share_of_the_working_set_is_due():
 
 
 def test_cheap_collections_come_at_half_the_growth():
-    """As long as saved-up time pays for many."""
-    assert growth_limit(SETTINGS, replace(START, tare_seconds=0.001, credit_seconds=0.02)) == (
-        16 * MIB
-    )
-    assert growth_limit(SETTINGS, replace(START, tare_seconds=0.001, credit_seconds=0.005)) == (
-        32 * MIB
-    )
+    """Once looking takes a hundredth of the time since the last one, or less."""
+    cheap = replace(START, tare_seconds=0.001, collected_seconds=5.0, seen_seconds=5.11)
+    assert growth_limit(SETTINGS, cheap) == 16 * MIB
+    assert growth_limit(SETTINGS, replace(cheap, seen_seconds=5.09)) == 32 * MIB
+    after = after_collection(cheap, Collected(10 * MIB, 5.2, 0.001, 0))
+    assert growth_limit(SETTINGS, after) == 32 * MIB
 
 
 def test_collections_come_earlier_where_that_keeps_pauses_short():
@@ -53,6 +52,13 @@ def test_collections_come_earlier_where_that_keeps_pauses_short():
     assert growth_limit(SETTINGS, replace(rich, seconds_a_byte=1.0)) == 4 * MIB
     poor = replace(rich, seconds_a_byte=1.0, credit_seconds=0.0)
     assert growth_limit(SETTINGS, poor) == 32 * MIB
+
+
+def test_freeing_costs_what_a_collection_takes_beyond_looking():
+    """To look at what lives takes its time however little is freed."""
+    state = replace(START, tare_seconds=0.010, seen_bytes=110 * MIB)
+    after = after_collection(state, Collected(10 * MIB, 0.0, 0.030, freed_count=60_000))
+    assert round(after.seconds_a_byte * 100 * MIB, 9) == 0.020
 
 
 def test_what_references_freed_lowers_the_floor():

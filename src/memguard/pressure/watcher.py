@@ -96,7 +96,10 @@ class HeapWatcher:
     def start(self) -> None:
         """Begin; what is in use now is taken for the program's own."""
         sample = self._heap.read(time.monotonic())
-        self._state = HeapState(sample.in_use_bytes, sample.in_use_bytes, sample.now_seconds)
+        now = sample.now_seconds
+        self._state = HeapState(
+            sample.in_use_bytes, sample.in_use_bytes, now, collected_seconds=now
+        )
         self._start_thread()
         _watchers.add(self)
 
