@@ -68,6 +68,7 @@ extensions = [
     extension("_registry", []),
     extension("_lives", []),
     extension("_admission", []),
+    extension("_bell", []),
 ]
 
 setup(

@@ -17,7 +17,7 @@ from pathlib import Path
 SOURCES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".css", ".js"}
 GENERATED = {
     f"src/memguard/{name}.c"
-    for name in ("_admission", "_agents", "_core", "_lives", "_names", "_registry")
+    for name in ("_admission", "_agents", "_bell", "_core", "_lives", "_names", "_registry")
 }
 # What an earlier build left would be taken into the sdist, listed or not.
 LEFT_BEHIND = (".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "*.so", "*.pyd")

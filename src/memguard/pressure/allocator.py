@@ -82,6 +82,17 @@ def trim_malloc() -> bool:
     return True
 
 
+def malloc_addresses() -> tuple[int, int]:
+    """Give the addresses of ``mallinfo2`` and ``malloc_trim``; 0 for one that is not there."""
+    mallinfo2 = _function("mallinfo2", _MallInfo, ctypes.PyDLL)
+    malloc_trim = _function("malloc_trim", ctypes.c_int, ctypes.CDLL)
+    return _address(mallinfo2), _address(malloc_trim)
+
+
+def _address(function: Any) -> int:
+    return 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
 def estimate_small_bytes() -> int | None:
     """Estimate what blocks of Python's own allocator take [bytes].
 
