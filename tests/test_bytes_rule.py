@@ -10,13 +10,15 @@ from memguard.pressure.bytes_rule import (
     Collected,
     HeapSample,
     HeapState,
+    NextLook,
     after_collection,
     after_tare,
     after_trim,
     decide,
     growth_limit,
     is_tare_due,
-    wait_seconds,
+    next_look,
+    start_state,
 )
 from memguard.settings import CollectorSettings
 
@@ -48,7 +50,7 @@ def test_cheap_collections_come_at_half_the_growth():
 def test_collections_come_earlier_where_that_keeps_pauses_short():
     """But not at less than an eighth of the growth, and not on credit."""
     rich = replace(START, credit_seconds=1.0, tare_seconds=0.001)
-    assert growth_limit(SETTINGS, replace(rich, seconds_a_byte=0.005 / (10 * MIB))) == 10 * MIB
+    assert growth_limit(SETTINGS, replace(rich, seconds_a_byte=0.010 / (10 * MIB))) == 10 * MIB
     assert growth_limit(SETTINGS, replace(rich, seconds_a_byte=1.0)) == 4 * MIB
     poor = replace(rich, seconds_a_byte=1.0, credit_seconds=0.0)
     assert growth_limit(SETTINGS, poor) == 32 * MIB
@@ -121,7 +123,7 @@ def test_only_what_looking_costs_is_charged():
 
 
 def test_what_a_collection_takes_that_frees_nothing_is_found_out_now_and_then():
-    """Right after the first, and once in sixteen; not where most of the time went to looking."""
+    """After some of the first, and once in sixteen; not where looking took most of the time."""
     state, due = START, []
     freeing = Collected(10 * MIB, 0.0, 0.01, 20_000)
     for number in range(40):
@@ -130,9 +132,23 @@ def test_what_a_collection_takes_that_frees_nothing_is_found_out_now_and_then():
         if is_due:
             due.append(number)
             state = after_tare(state, 0.002)
-    assert due == [0, 16, 32]
+    assert due == [0, 1, 2, 4, 8, 16, 32]
     assert state.tare_seconds == 0.002
     assert not is_tare_due(START, Collected(10 * MIB, 0.0, 0.01, freed_count=10))
+
+
+def test_that_it_takes_less_is_believed_at_once():
+    """A first one that took long, or one that was disturbed, must not delay all others."""
+    assert after_tare(replace(START, tare_seconds=0.006), 0.002).tare_seconds == 0.002
+    assert after_tare(replace(START, tare_seconds=0.002), 0.006).tare_seconds == 0.004
+
+
+def test_the_first_collections_need_not_wait():
+    """There is the credit of a second, and what is in use is the program's own."""
+    state = start_state(sample(10, 7.0), SETTINGS)
+    assert state.credit_seconds == SETTINGS.budget_ratio
+    assert decide(sample(50, 7.1), SETTINGS, replace(state, tare_seconds=0.04))[0].collect
+    assert not decide(sample(20, 7.1), SETTINGS, state)[0].collect
 
 
 def test_few_objects_that_held_much_took_their_time_to_free_it():
@@ -164,8 +180,24 @@ def test_idle_memory_goes_back_but_for_what_will_soon_be_used():
 
 
 def test_the_faster_it_grows_the_sooner_is_the_next_look():
-    """At half of the way, but not in less than five milliseconds."""
+    """Where nothing watches: at half of the way, but not in less than five milliseconds."""
+
+    def wait_seconds(state):
+        return next_look(SETTINGS, state, watched=False).wait_seconds
+
     slow = replace(START, rate=1.0 * MIB, seen_bytes=10 * MIB, tare_seconds=1.0)
-    assert wait_seconds(SETTINGS, slow) == SETTINGS.check_seconds
-    assert wait_seconds(SETTINGS, replace(slow, rate=1000.0 * MIB)) == 0.016
-    assert wait_seconds(SETTINGS, replace(slow, rate=1e6 * MIB)) == 0.005
+    assert wait_seconds(slow) == SETTINGS.check_seconds
+    assert wait_seconds(replace(slow, rate=1000.0 * MIB)) == 0.016
+    assert wait_seconds(replace(slow, rate=1e6 * MIB)) == 0.005
+
+
+def test_where_malloc_is_watched_the_look_comes_when_so_much_is_in_use():
+    """Or when less would do; not by bytes while there is no time for a collection."""
+    fast = replace(START, rate=1000.0 * MIB, tare_seconds=0.001, credit_seconds=0.002)
+    following = next_look(SETTINGS, replace(fast, seen_seconds=1.0), watched=True)
+    assert following == NextLook(SETTINGS.check_seconds, (10 + 16) * MIB)
+    following = next_look(SETTINGS, replace(fast, seen_seconds=0.09), watched=True)
+    assert following.due_bytes == (10 + 32) * MIB
+    assert round(following.wait_seconds, 6) == 0.01
+    poor = replace(fast, credit_seconds=0.0)
+    assert next_look(SETTINGS, poor, watched=True) == NextLook(SETTINGS.check_seconds)

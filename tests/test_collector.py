@@ -96,7 +96,7 @@ def test_the_reports_profile_has_its_thresholds():
 
 
 @pytest.mark.parametrize(
-    ("chosen", "young"), [((700, 10, 10), 10_000), ((50_000, 10, 10), 50_000), ((0, 10, 10), 0)]
+    ("chosen", "young"), [((700, 10, 10), 20_000), ((50_000, 10, 10), 50_000), ((0, 10, 10), 0)]
 )
 def test_where_bytes_are_watched_the_young_are_looked_at_less_often(chosen, young):
     """Not more often than the program chose, and not at all if it wants that."""

@@ -16,10 +16,14 @@ LARGEST_CREDIT_SECONDS = 1.0
 """How much time for collections may be saved up [s]."""
 
 TARE_WEIGHT = 0.5
-"""Weight of the last measurement in what a collection that finds nothing takes."""
+"""Weight of the last measurement in what a collection that finds nothing takes, where
+that was more; what is less is believed at once."""
 
 TARE_COUNT = 16
-"""That is measured once in so many collections."""
+"""That is measured once in so many collections, and more often among the first."""
+
+START_SECONDS = 1.0
+"""At the start there is the credit of so much time [s]."""
 
 FREEING_SECONDS = 5e-6
 """A collection that took longer than this for each object it freed [s], and
@@ -44,6 +48,10 @@ TRIM_SHARE = 0.2
 SHORTEST_WAIT_SECONDS = 0.005
 """Memory is looked at no more often than this [s], however fast it grows: at 0.002 the
 looks took a fifth of what agents without cycles did."""
+
+STEP_SECONDS = 0.002
+"""How often ``malloc`` is asked whether so much is in use that a look is due [s]. The
+program need not stop for that."""
 
 RATE_WEIGHT = 0.2
 """Weight of what was seen last in what is expected, where that was less."""
@@ -121,6 +129,17 @@ class HeapAction:
     trim: bool = False
 
 
+def start_state(sample: HeapSample, settings: CollectorSettings) -> HeapState:
+    """Give the state when watching begins; what is in use then is the program's own."""
+    return HeapState(
+        frozen_bytes=sample.in_use_bytes,
+        floor_bytes=sample.in_use_bytes,
+        seen_seconds=sample.now_seconds,
+        collected_seconds=sample.now_seconds,
+        credit_seconds=settings.budget_ratio * START_SECONDS,
+    )
+
+
 def growth_limit(settings: CollectorSettings, state: HeapState) -> int:
     """By how much use may grow before a collection is due [bytes]."""
     working_set = max(0, state.floor_bytes - state.frozen_bytes)
@@ -157,14 +176,17 @@ def decide(
         # What references freed by themselves is no reason to wait longer.
         floor_bytes=min(state.floor_bytes, sample.in_use_bytes),
     )
-    # A collection that costs more than can be saved up waits for all of that, and
-    # leaves a debt: it comes late, but it comes.
-    affordable = state.credit_seconds >= min(state.tare_seconds, LARGEST_CREDIT_SECONDS)
     due = sample.in_use_bytes - state.floor_bytes >= growth_limit(settings, state)
-    if due and affordable:
+    if due and _is_affordable(state):
         thaw = _may_hide_garbage(settings, state)
         return HeapAction(collect=True, thaw=thaw), state
     return HeapAction(trim=is_trim_due(sample, settings, state)), state
+
+
+def _is_affordable(state: HeapState) -> bool:
+    # A collection that costs more than can be saved up waits for all of that, and
+    # leaves a debt: it comes late, but it comes.
+    return state.credit_seconds >= min(state.tare_seconds, LARGEST_CREDIT_SECONDS)
 
 
 def _saved(credit_seconds: float) -> float:
@@ -184,13 +206,38 @@ def _quick_to_rise(known: float, latest: float) -> float:
     return max(latest, known + RATE_WEIGHT * (latest - known))
 
 
-def wait_seconds(settings: CollectorSettings, state: HeapState) -> float:
-    """Say when to look again [s]: at half of the way to where a collection is due."""
-    left = state.floor_bytes + growth_limit(settings, state) - state.seen_bytes
-    if state.rate <= 0 or left <= 0:
-        return settings.check_seconds
-    wait = left / 2 / state.rate
-    return min(settings.check_seconds, max(SHORTEST_WAIT_SECONDS, wait))
+@dataclass(frozen=True, slots=True)
+class NextLook:
+    """When to look again.
+
+    Attributes:
+        wait_seconds: After this time [s] ...
+        due_bytes: ... or when so much is in use, if that is watched meanwhile; 0 where
+            it would not help [bytes].
+    """
+
+    wait_seconds: float
+    due_bytes: int = 0
+
+
+def next_look(settings: CollectorSettings, state: HeapState, *, watched: bool) -> NextLook:
+    """Say when to look again.
+
+    Args:
+        settings: How often at least.
+        state: What is known.
+        watched: What ``malloc`` gives out is watched until then. If not, the next look
+            is at half of the way to where a collection is due.
+    """
+    longest = settings.check_seconds
+    due_bytes = state.floor_bytes + growth_limit(settings, state)
+    if watched and _is_affordable(state):
+        early = _early_seconds(state) - state.seen_seconds
+        return NextLook(min(longest, max(STEP_SECONDS, early)) if early > 0 else longest, due_bytes)
+    left = due_bytes - state.seen_bytes
+    if watched or state.rate <= 0 or left <= 0:
+        return NextLook(longest)
+    return NextLook(min(longest, max(SHORTEST_WAIT_SECONDS, left / 2 / state.rate)))
 
 
 def is_trim_due(sample: HeapSample, settings: CollectorSettings, state: HeapState) -> bool:
@@ -239,8 +286,10 @@ def mostly_freed(state: HeapState, collected: Collected) -> bool:
 
 def is_tare_due(state: HeapState, collected: Collected) -> bool:
     """Say whether to find out after it what a collection takes that frees nothing."""
+    number = state.collection_count
+    is_one_of_the_first = number < TARE_COUNT and number & (number - 1) == 0
     return (
-        state.collection_count % TARE_COUNT == 0
+        (is_one_of_the_first or number % TARE_COUNT == 0)
         and not collected.thawed
         and mostly_freed(state, collected)
     )
@@ -276,11 +325,12 @@ def after_collection(state: HeapState, collected: Collected) -> HeapState:
 
 def after_tare(state: HeapState, cost_seconds: float) -> HeapState:
     """Give the state after a collection that freed next to nothing."""
-    change = TARE_WEIGHT * (cost_seconds - state.tare_seconds)
-    known = state.tare_seconds > 0
-    return replace(state, tare_seconds=state.tare_seconds + change if known else cost_seconds)
+    more = cost_seconds - state.tare_seconds
+    if state.tare_seconds <= 0 or more <= 0:
+        return replace(state, tare_seconds=cost_seconds)
+    return replace(state, tare_seconds=state.tare_seconds + TARE_WEIGHT * more)
 
 
 def after_trim(state: HeapState, cost_seconds: float) -> HeapState:
-    """Give the state after memory was given back."""
+    """Give the state after memory was given back, in so much time [s]."""
     return replace(state, trim_credit_seconds=state.trim_credit_seconds - cost_seconds)

@@ -24,8 +24,8 @@ class CollectorSettings(Room):
             grew by this [bytes] ...
         growth_ratio: ... and by this share of the working set, whichever is more.
         budget_ratio: Share of the time that collections may take.
-        pause_seconds: Where time allows, collections come earlier to be no longer than
-            this [s].
+        pause_seconds: Where time allows, collections come earlier for freeing to take
+            no longer than this [s]; looking at what lives comes on top.
         check_seconds: How often memory is looked at [s].
         settle_seconds: A due collection that the main thread did not run in this
             time [s] runs on the watching thread.
@@ -45,7 +45,7 @@ class CollectorSettings(Room):
         "dask distributed: ThrottledGC, max_in_gc_frac",
     )
     pause_seconds: float = setting(
-        0.005, Number("seconds", 0, 10, above_minimum=True), "benchmarks/collector.py"
+        0.01, Number("seconds", 0, 10, above_minimum=True), "benchmarks/collector.py"
     )
     check_seconds: float = setting(
         0.02, Number("seconds", 0, 60, above_minimum=True), "benchmarks/collector.py"
