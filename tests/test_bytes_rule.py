@@ -72,10 +72,10 @@ def test_what_references_freed_lowers_the_floor():
 
 
 def test_a_collection_waits_until_its_time_was_saved_up():
-    """At a twentieth of the time, of which trims have a fifth."""
+    """At a twentieth of the time, of which trims have a tenth."""
     poor = replace(START, tare_seconds=0.1)
-    assert not decide(sample(500, 2.4), SETTINGS, poor)[0].collect
-    assert decide(sample(500, 2.6), SETTINGS, poor)[0].collect
+    assert not decide(sample(500, 2.1), SETTINGS, poor)[0].collect
+    assert decide(sample(500, 2.3), SETTINGS, poor)[0].collect
 
 
 def test_the_costliest_collection_comes_too_and_leaves_a_debt():
