@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.loads import available_loads
 
-PROFILES = ("default", "report", "freeze and raise", "bytes")
+PROFILES = ("default", "report", "freeze and raise", "latency", "bytes")
 _FOLDER = Path(__file__).parent.parent
 
 
