@@ -1,7 +1,7 @@
 """Measure everything, print tables of ratios, and keep the numbers.
 
-Usage: python -m benchmarks [--only scans|agents|admission|crawling] [--largest N] [--no-peers]
-                            [--results FILE] [--pages FOLDER]
+Usage: python -m benchmarks [--only scans|agents|admission|crawling|guard] [--largest N]
+                            [--no-peers] [--results FILE] [--pages FOLDER]
 
 Each part runs in a process of its own. The numbers go to a file with one entry
 for each Python version, and the pages of the documentation are written from
@@ -88,6 +88,11 @@ def measure_crawling() -> dict[str, Any]:
     return {"crawling": {**_circumstances(), **_run("crawling")[0]}}
 
 
+def measure_guard() -> dict[str, Any]:
+    """Run agents of libraries with and without a guard."""
+    return {"guard": {**_circumstances(), **_run("guard")[0]}}
+
+
 def main() -> None:
     """Measure, keep, write the page, print it."""
     parser = argparse.ArgumentParser(
@@ -97,7 +102,9 @@ def main() -> None:
         " and an otherwise idle machine.",
     )
     parser.add_argument(
-        "--only", choices=("scans", "agents", "admission", "crawling"), help="measure one part"
+        "--only",
+        choices=("scans", "agents", "admission", "crawling", "guard"),
+        help="measure one part",
     )
     parser.add_argument(
         "--largest",
@@ -120,6 +127,8 @@ def main() -> None:
         measured |= measure_admission()
     if options.only in (None, "crawling"):
         measured |= measure_crawling()
+    if options.only in (None, "guard"):
+        measured |= measure_guard()
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
     version = ".".join(platform.python_version_tuple()[:2])
     results[version] = results.get(version, {}) | measured

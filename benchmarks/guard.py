@@ -1,0 +1,280 @@
+"""What a guard costs: throughput of LangGraph and openai-agents with and without it.
+
+Usage: python -m benchmarks.guard [NAME] [--pairs N] [--seconds N]
+
+Each load runs in a process of its own, in blocks that are in turn bare, guarded,
+guarded, bare: what else the machine does comes to both. Prints one JSON object. The
+models are fakes that answer at once, so that a run is nothing but the library's work;
+a guarded run is one agent that delegates it to another one. A guard is started and
+closed within the time of each block. The collector is on.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import importlib
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import require_release_build
+from memguard import Guard
+from memguard.settings import GuardSettings, PressureSettings
+
+PAIRS = 40
+BLOCK_SECONDS = 0.5
+# Empty blocks follow each other faster than any agents: what so many might take
+# that no reading shows yet would be more than there is, and be refused.
+_EMPTY = GuardSettings(pressure=PressureSettings(assumed_bytes=0))
+_NEVER_LOOKS = GuardSettings(pressure=PressureSettings(assumed_bytes=0, sample_seconds=3600))
+_FOLDER = Path(__file__).parent.parent
+
+Run = Callable[[], Awaitable[object]]
+Way = Callable[[int, Guard | None], Awaitable[None]]
+"""Does it so many times, guarded or not."""
+
+
+def example(name: str) -> Any:
+    """Load an example; those are programs, and in no package."""
+    spec = importlib.util.spec_from_file_location(name, _FOLDER / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def each(run: Run, failure: type[BaseException] = ZeroDivisionError) -> Way:
+    """Make runs one after the other; what they raise goes through the guard's blocks."""
+
+    async def bare(count: int) -> None:
+        for _ in range(count):
+            with contextlib.suppress(failure):
+                await run()
+
+    async def guarded(count: int, guard: Guard) -> None:
+        for _ in range(count):
+            with contextlib.suppress(failure):
+                async with guard.agent("planner"), guard.delegate("researcher"):
+                    await run()
+
+    async def way(count: int, guard: Guard | None) -> None:
+        await (bare(count) if guard is None else guarded(count, guard))
+
+    return way
+
+
+def langgraph_compiling() -> Way:
+    """The example's service: a graph for each request, the last node fails."""
+    program = example("langgraph_agent")
+
+    async def run() -> None:
+        program.build_agent().invoke({"messages": [program.HumanMessage("question")]})
+
+    return each(run, program.PolicyViolationError)
+
+
+def langgraph_compiled() -> Way:
+    """The same graph, compiled before."""
+    program = example("langgraph_agent")
+    graph = program.build_agent()
+
+    async def run() -> None:
+        graph.invoke({"messages": [program.HumanMessage("question")]})
+
+    return each(run, program.PolicyViolationError)
+
+
+def openai_agents() -> Way:
+    """The example's agents, which hand over to each other twice."""
+    program = example("openai_agent")
+    program.set_tracing_disabled(True)
+    return each(lambda: program.serve("question"))
+
+
+def agents_without_work() -> Way:
+    """Empty blocks, against as many of a semaphore."""
+
+    async def way(count: int, guard: Guard | None) -> None:
+        if guard is None:
+            semaphore = asyncio.Semaphore(10)
+            for _ in range(count):
+                async with semaphore:
+                    pass
+            return
+        for _ in range(count):
+            async with guard.agent("agent"):
+                pass
+
+    return way
+
+
+def children_without_work() -> Way:
+    """The same for agents below another one."""
+    agents = agents_without_work()
+
+    async def way(count: int, guard: Guard | None) -> None:
+        if guard is None:
+            return await agents(count, None)
+        async with guard.agent("planner"):
+            for _ in range(count):
+                async with guard.delegate("agent"):
+                    pass
+        return None
+
+    return way
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is run with a guard and without.
+
+    Attributes:
+        make: Prepares it.
+        library: What has to be installed; "" for nothing.
+        options: For the guard.
+    """
+
+    make: Callable[[], Way]
+    library: str = ""
+    options: Callable[[], dict[str, Any]] = dict
+
+
+def _excluded() -> dict[str, Any]:
+    # The circuit would open: every run fails.
+    return {"exclude": [sys.modules["langgraph_agent"].PolicyViolationError]}
+
+
+LOADS = {
+    "LangGraph, a graph for each run": Load(langgraph_compiling, "langgraph", _excluded),
+    "LangGraph, one graph": Load(langgraph_compiled, "langgraph", _excluded),
+    "openai-agents": Load(openai_agents, "agents"),
+    "agent()": Load(agents_without_work, options=lambda: {"settings": _EMPTY}),
+    "agent(), no looks at memory": Load(
+        agents_without_work, options=lambda: {"settings": _NEVER_LOOKS}
+    ),
+    'agent(), gc="bytes"': Load(
+        agents_without_work, options=lambda: {"settings": _EMPTY, "gc": "bytes"}
+    ),
+    "delegate()": Load(children_without_work, options=lambda: {"settings": _EMPTY}),
+}
+"""By name; from the fourth on against a semaphore."""
+
+
+def is_available(name: str) -> bool:
+    """Whether what a load needs is installed."""
+    library = LOADS[name].library
+    return not library or importlib.util.find_spec(library) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Seconds that a block took: by the clock, and of the processor."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+async def time_block(way: Way, count: int, guard: Guard | None) -> Block:
+    """Run one block; garbage of those before is none of its business."""
+    gc.collect()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    if guard is None:
+        await way(count, None)
+    else:
+        async with guard:
+            await way(count, guard)
+    return Block(time.perf_counter() - begun, time.process_time() - cpu_begun)
+
+
+async def measure(name: str, pair_count: int, block_seconds: float) -> dict[str, Any]:
+    """Run pairs of blocks, the order of every second pair turned round."""
+    load = LOADS[name]
+    way = load.make()
+
+    async def block(is_guarded: bool, runs: int) -> Block:
+        guard = Guard(**load.options()) if is_guarded else None
+        return await time_block(way, runs, guard)
+
+    count = 1
+    while True:  # the first ones import and cache
+        slowest = max((await block(False, count)).seconds, (await block(True, count)).seconds)
+        if slowest > block_seconds / 4:
+            break
+        count *= 2
+    count = max(1, round(count * block_seconds / slowest))
+    pairs = []
+    for number in range(pair_count):
+        order = (False, True) if number % 2 == 0 else (True, False)
+        found = {is_guarded: await block(is_guarded, count) for is_guarded in order}
+        pairs.append((found[False], found[True]))
+    return {
+        "load": name,
+        "pair_count": pair_count,
+        "run_count": count,
+        "bare_us": statistics.median(bare.seconds for bare, _ in pairs) / count * 1e6,
+        "guarded_us": statistics.median(guarded.seconds for _, guarded in pairs) / count * 1e6,
+        "ratio": spread([guarded.seconds / bare.seconds for bare, guarded in pairs]),
+        "cpu_ratio": spread([guarded.cpu_seconds / bare.cpu_seconds for bare, guarded in pairs]),
+    }
+
+
+def spread(ratios: list[float]) -> dict[str, float]:
+    """Give the median, and the quarters beside it."""
+    if len(ratios) == 1:
+        ratios = ratios * 2
+    lower, median, upper = statistics.quantiles(ratios, n=4, method="inclusive")
+    return {"lower": lower, "median": median, "upper": upper}
+
+
+def measure_apart(name: str, *options: str) -> dict[str, Any]:
+    """Do the same in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.guard", name, *options],
+        cwd=_FOLDER,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{name}: ended with exit code {done.returncode}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def main() -> None:
+    """Measure one, or all that can be."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.guard")
+    parser.add_argument("load", nargs="?", choices=LOADS, help="one load, in this process")
+    parser.add_argument("--pairs", type=int, default=PAIRS, metavar="N", help="pairs of blocks")
+    parser.add_argument(
+        "--seconds", type=float, default=BLOCK_SECONDS, metavar="N", help="length of a block"
+    )
+    options = parser.parse_args()
+    require_release_build()
+    if options.load is not None:
+        if not is_available(options.load):
+            raise SystemExit(f"{options.load}: not installed; pip install -e '.[real]'")
+        print(json.dumps(asyncio.run(measure(options.load, options.pairs, options.seconds))))
+        return
+    answers = []
+    for name in LOADS:
+        if is_available(name):
+            sizes = ("--pairs", str(options.pairs), "--seconds", str(options.seconds))
+            answers.append(measure_apart(name, *sizes))
+        else:
+            print(f"{name} is left out: pip install -e '.[real]'", file=sys.stderr)
+    print(json.dumps({"loads": answers}))
+
+
+if __name__ == "__main__":
+    main()
