@@ -5,8 +5,8 @@ Usage: python -m benchmarks.guard [NAME] [--pairs N] [--seconds N]
 Each load runs in a process of its own, in blocks that are in turn bare, guarded,
 guarded, bare: what else the machine does comes to both. Prints one JSON object. The
 models are fakes that answer at once, so that a run is nothing but the library's work;
-a guarded run is one agent that delegates it to another one. A guard is started and
-closed within the time of each block. The collector is on.
+a guarded run is one agent that delegates it to another one. The collector is on. The
+guard is open all the time: its looks at memory are measured by themselves.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import gc
 import importlib
 import importlib.util
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -29,8 +30,8 @@ from benchmarks.measure import require_release_build
 from memguard import Guard
 from memguard.settings import GuardSettings, PressureSettings
 
-PAIRS = 40
-BLOCK_SECONDS = 0.5
+PAIRS = 200
+BLOCK_SECONDS = 0.1
 # Empty blocks follow each other faster than any agents: what so many might take
 # that no reading shows yet would be more than there is, and be refused.
 _EMPTY = GuardSettings(pressure=PressureSettings(assumed_bytes=0))
@@ -142,11 +143,13 @@ class Load:
         make: Prepares it.
         library: What has to be installed; "" for nothing.
         options: For the guard.
+        is_empty: It is compared with a semaphore, for as long and not for as many runs.
     """
 
     make: Callable[[], Way]
     library: str = ""
     options: Callable[[], dict[str, Any]] = dict
+    is_empty: bool = False
 
 
 def _excluded() -> dict[str, Any]:
@@ -158,16 +161,16 @@ LOADS = {
     "LangGraph, a graph for each run": Load(langgraph_compiling, "langgraph", _excluded),
     "LangGraph, one graph": Load(langgraph_compiled, "langgraph", _excluded),
     "openai-agents": Load(openai_agents, "agents"),
-    "agent()": Load(agents_without_work, options=lambda: {"settings": _EMPTY}),
+    "agent()": Load(agents_without_work, "", lambda: {"settings": _EMPTY}, True),
     "agent(), no looks at memory": Load(
-        agents_without_work, options=lambda: {"settings": _NEVER_LOOKS}
+        agents_without_work, "", lambda: {"settings": _NEVER_LOOKS}, True
     ),
     'agent(), gc="bytes"': Load(
-        agents_without_work, options=lambda: {"settings": _EMPTY, "gc": "bytes"}
+        agents_without_work, "", lambda: {"settings": _EMPTY, "gc": "bytes"}, True
     ),
-    "delegate()": Load(children_without_work, options=lambda: {"settings": _EMPTY}),
+    "delegate()": Load(children_without_work, "", lambda: {"settings": _EMPTY}, True),
 }
-"""By name; from the fourth on against a semaphore."""
+"""By name."""
 
 
 def is_available(name: str) -> bool:
@@ -188,11 +191,7 @@ async def time_block(way: Way, count: int, guard: Guard | None) -> Block:
     """Run one block; garbage of those before is none of its business."""
     gc.collect()
     begun, cpu_begun = time.perf_counter(), time.process_time()
-    if guard is None:
-        await way(count, None)
-    else:
-        async with guard:
-            await way(count, guard)
+    await way(count, guard)
     return Block(time.perf_counter() - begun, time.process_time() - cpu_begun)
 
 
@@ -200,40 +199,72 @@ async def measure(name: str, pair_count: int, block_seconds: float) -> dict[str,
     """Run pairs of blocks, the order of every second pair turned round."""
     load = LOADS[name]
     way = load.make()
-
-    async def block(is_guarded: bool, runs: int) -> Block:
-        guard = Guard(**load.options()) if is_guarded else None
-        return await time_block(way, runs, guard)
-
-    count = 1
-    while True:  # the first ones import and cache
-        slowest = max((await block(False, count)).seconds, (await block(True, count)).seconds)
-        if slowest > block_seconds / 4:
-            break
-        count *= 2
-    count = max(1, round(count * block_seconds / slowest))
-    pairs = []
-    for number in range(pair_count):
-        order = (False, True) if number % 2 == 0 else (True, False)
-        found = {is_guarded: await block(is_guarded, count) for is_guarded in order}
-        pairs.append((found[False], found[True]))
+    async with Guard(**load.options()) as guard:
+        bare_count = await count_for(way, block_seconds, None)
+        guarded_count = await count_for(way, block_seconds, guard)
+        if not load.is_empty:
+            bare_count = guarded_count
+        # Collections of what the libraries hold would come to one block and not the next.
+        gc.collect()
+        gc.freeze()
+        pairs = []
+        for number in range(pair_count):
+            found = {}
+            for is_guarded in (False, True) if number % 2 == 0 else (True, False):
+                count = guarded_count if is_guarded else bare_count
+                found[is_guarded] = await time_block(way, count, guard if is_guarded else None)
+            pairs.append((found[False], found[True]))
+    scale = bare_count / guarded_count
     return {
         "load": name,
         "pair_count": pair_count,
-        "run_count": count,
-        "bare_us": statistics.median(bare.seconds for bare, _ in pairs) / count * 1e6,
-        "guarded_us": statistics.median(guarded.seconds for _, guarded in pairs) / count * 1e6,
-        "ratio": spread([guarded.seconds / bare.seconds for bare, guarded in pairs]),
-        "cpu_ratio": spread([guarded.cpu_seconds / bare.cpu_seconds for bare, guarded in pairs]),
+        "run_count": guarded_count,
+        "bare_us": statistics.median(bare.seconds for bare, _ in pairs) / bare_count * 1e6,
+        "guarded_us": statistics.median(each.seconds for _, each in pairs) / guarded_count * 1e6,
+        "ratio": spread([guarded.seconds / bare.seconds * scale for bare, guarded in pairs]),
+        "cpu_ratio": spread(
+            [guarded.cpu_seconds / bare.cpu_seconds * scale for bare, guarded in pairs]
+        ),
     }
 
 
+async def count_for(way: Way, block_seconds: float, guard: Guard | None) -> int:
+    """Find out how many runs a block takes; the first ones import and cache."""
+    count = 1
+    while (found := await time_block(way, count, guard)).seconds < block_seconds / 2:
+        count *= 2
+    return max(1, round(count * block_seconds / found.seconds))
+
+
 def spread(ratios: list[float]) -> dict[str, float]:
-    """Give the median, and the quarters beside it."""
-    if len(ratios) == 1:
-        ratios = ratios * 2
-    lower, median, upper = statistics.quantiles(ratios, n=4, method="inclusive")
-    return {"lower": lower, "median": median, "upper": upper}
+    """Give the median, the quarters, and between what the true median is, 19 times of 20."""
+    each = sorted(ratios)
+    count = len(each)
+    # Source: a median lies between order statistics n / 2 -+ 0.98 sqrt(n), by the binomial
+    # distribution of how many are below it.
+    margin = 0.98 * math.sqrt(count)
+    least, most = max(0, math.floor(count / 2 - margin)), min(count, math.ceil(count / 2 + margin))
+    lower, median, upper = statistics.quantiles([*each, *each], n=4, method="inclusive")
+    return {
+        "median": median,
+        "lower_quarter": lower,
+        "upper_quarter": upper,
+        "from": each[least],
+        "to": each[most - 1],
+    }
+
+
+def measure_looks(seconds: float) -> dict[str, Any]:
+    """Look at memory a hundred times a second, and do nothing else."""
+    every_seconds = 0.01
+    settings = GuardSettings(pressure=PressureSettings(sample_seconds=every_seconds))
+    with Guard(settings=settings) as guard:
+        time.sleep(every_seconds)
+        before, cpu_begun = guard.statistics().alerts.reading_count, time.process_time()
+        time.sleep(seconds)
+        look_count = guard.statistics().alerts.reading_count - before
+        cpu_seconds = time.process_time() - cpu_begun
+    return {"count": look_count, "cpu_us": cpu_seconds / max(1, look_count) * 1e6}
 
 
 def measure_apart(name: str, *options: str) -> dict[str, Any]:
@@ -273,7 +304,8 @@ def main() -> None:
             answers.append(measure_apart(name, *sizes))
         else:
             print(f"{name} is left out: pip install -e '.[real]'", file=sys.stderr)
-    print(json.dumps({"loads": answers}))
+    looks = measure_looks(options.seconds * 20)
+    print(json.dumps({"loads": answers, "look": looks}))
 
 
 if __name__ == "__main__":
