@@ -232,3 +232,55 @@ def test_a_program_that_the_kernel_kills_lives_when_it_asks():
         assert (done.returncode, done.stderr, done.stdout) == (0, "", "True\n")
     finally:
         folder.rmdir()
+
+
+class SameReading:
+    """Gives one and the same object, as a reader does for as long as a reading is good."""
+
+    def __init__(self, used_bytes):
+        self.reading = reading(used_bytes)
+
+    def read(self):
+        return self.reading
+
+
+@given(
+    share=st.floats(0, 0.7),
+    assumed_bytes=st.one_of(st.just(0), st.integers(MIB, 100 * MIB)),
+    refuse_used_bytes=st.one_of(st.none(), st.integers(1, LIMIT_BYTES)),
+)
+def test_what_fits_on_one_reading_is_granted_without_looking_again(
+    share, assumed_bytes, refuse_used_bytes
+):
+    """As many as when each start looks at a reading of its own, and not one more."""
+    used_bytes = round(share * LIMIT_BYTES)
+    settings = PressureSettings(assumed_bytes=assumed_bytes, refuse_used_bytes=refuse_used_bytes)
+    counts = []
+    for reader in (SameReading(used_bytes), Memory(used_bytes)):
+        monitor = ResourceMonitor(settings, reader=reader, clock=lambda: 0.0)
+        count = 0
+        while count < 1500 and monitor.can_spawn():
+            count += 1
+        counts.append(count)
+        assert monitor.statistics().granted_count == count
+    assert counts[0] == counts[1]
+
+
+def test_starts_count_for_what_they_were_seen_to_take():
+    """At once where that is more; little by little where it is less, and never for nothing."""
+    machine = Machine(assumed_bytes=100 * MIB, ramp_seconds=0.05)
+
+    def burst():
+        count = 0
+        while count < 5000 and machine.can_spawn():
+            count += 1
+        return count
+
+    assert burst() == 6  # 600 MiB of 1,000 may be in use from then on
+    machine.use(0.001, wait_seconds=0.06)
+    assert machine.can_spawn()  # six took 1 MiB: a 128th of 100 MiB each is the least
+    assert burst() == 766
+    machine.use(0.001, wait_seconds=0.06)
+    assert machine.can_spawn()
+    machine.use(0.101, wait_seconds=0.06)
+    assert burst() == 5  # one took 100 MiB, and so may the next ones

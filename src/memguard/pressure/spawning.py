@@ -14,7 +14,7 @@ from memguard.settings import PressureSettings
 _FORGETTING_RATIO = 0.25
 """How much of what starts take less is believed at each look."""
 
-_ROOM_WITHOUT_LIMIT = 1000
+_MOST_ROOM = 1000
 """Starts on one reading where no limit is known."""
 
 _LEAST_ASSUMED_RATIO = 1 / 128
@@ -171,10 +171,10 @@ def count_room(asked: Asked, settings: PressureSettings, state: MonitorState) ->
     ]
     if settings.refuse_used_bytes is not None:
         rooms.append(settings.refuse_used_bytes - asked.reading.rss_bytes - unseen_bytes)
-    if not rooms:
-        return _ROOM_WITHOUT_LIMIT
     # One less, for a ratio that is reached refuses.
-    return max(0, int(min(rooms) / _assumed_bytes(settings, state.learned_bytes)) - 1)
+    each_bytes = max(1.0, _assumed_bytes(settings, state.learned_bytes))
+    fitting = (int(room_bytes / each_bytes) - 1 for room_bytes in rooms)
+    return max(0, min(fitting, default=_MOST_ROOM))
 
 
 def with_starts(
