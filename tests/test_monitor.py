@@ -234,16 +234,6 @@ def test_a_program_that_the_kernel_kills_lives_when_it_asks():
         folder.rmdir()
 
 
-class SameReading:
-    """Gives one and the same object, as a reader does for as long as a reading is good."""
-
-    def __init__(self, used_bytes):
-        self.reading = reading(used_bytes)
-
-    def read(self):
-        return self.reading
-
-
 @given(
     share=st.floats(0, 0.7),
     assumed_bytes=st.one_of(st.just(0), st.integers(MIB, 100 * MIB)),
@@ -253,11 +243,15 @@ def test_what_fits_on_one_reading_is_granted_without_looking_again(
     share, assumed_bytes, refuse_used_bytes
 ):
     """As many as when each start looks at a reading of its own, and not one more."""
-    used_bytes = round(share * LIMIT_BYTES)
-    settings = PressureSettings(assumed_bytes=assumed_bytes, refuse_used_bytes=refuse_used_bytes)
     counts = []
-    for reader in (SameReading(used_bytes), Memory(used_bytes)):
-        monitor = ResourceMonitor(settings, reader=reader, clock=lambda: 0.0)
+    for usage_seconds in (0.01, 0.0):
+        settings = PressureSettings(
+            assumed_bytes=assumed_bytes,
+            refuse_used_bytes=refuse_used_bytes,
+            usage_seconds=usage_seconds,
+        )
+        memory = Memory(round(share * LIMIT_BYTES))
+        monitor = ResourceMonitor(settings, reader=memory, clock=lambda: 0.0)
         count = 0
         while count < 1500 and monitor.can_spawn():
             count += 1
@@ -277,10 +271,10 @@ def test_starts_count_for_what_they_were_seen_to_take():
         return count
 
     assert burst() == 6  # 600 MiB of 1,000 may be in use from then on
-    machine.use(0.001, wait_seconds=0.06)
+    machine.use(0.001, wait_seconds=0.2)
     assert machine.can_spawn()  # six took 1 MiB: a 128th of 100 MiB each is the least
     assert burst() == 766
-    machine.use(0.001, wait_seconds=0.06)
+    machine.use(0.001, wait_seconds=0.2)
     assert machine.can_spawn()
-    machine.use(0.101, wait_seconds=0.06)
+    machine.use(0.101, wait_seconds=0.2)
     assert burst() == 5  # one took 100 MiB, and so may the next ones

@@ -36,7 +36,7 @@ from memguard.errors import (
 from memguard.events import EventBus
 from memguard.guard.block import GuardedAgent
 from memguard.guard.harm import HarmWatch
-from memguard.guard.ports import ApprovalConsent, MemoryConsent, connect
+from memguard.guard.ports import ApprovalConsent, DepthAlert, MemoryConsent, connect
 from memguard.guard.sampler import Sampler
 from memguard.journal import OF_PROCESS
 from memguard.metrics import Metrics, Parts
@@ -248,7 +248,8 @@ class Guard:
             self._asking = [ApprovalConsent(self.oversight, asks=True), memory]
         if self._observes:
             self._ask_nobody()
-        return list(self._asking)
+        # Those who object come first: what was refused was never deep.
+        return [*self._asking, DepthAlert(self.alerts)]
 
     def _ask_nobody(self) -> None:
         for consent in self._asking:
@@ -283,7 +284,7 @@ class Guard:
         if self._profile is not None and self._collector is None:
             self._collector = configure_optimized_gc(self._profile)
             self.metrics.pauses = self._collector.total_pauses
-        self._connections = connect(self.events, self.breaker, self.alerts)
+        self._connections = connect(self.events, self.breaker)
         self.metrics.start()
         self._connections.append(self.metrics.stop)
         self._sampler = Sampler(self._look, self.settings.pressure.sample_seconds)

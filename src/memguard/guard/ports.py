@@ -1,7 +1,7 @@
 """What ties the rooms together that do not know each other.
 
 Covers: people and memory that refuse delegations, memory that opens the circuit;
-depths that reach the alert table.
+depths for the alert table.
 Does not cover: any decision; those are the rooms' own.
 """
 
@@ -14,7 +14,6 @@ from memguard._admission import running_loop
 from memguard.admission.breaker import DelegationCircuitBreaker
 from memguard.admission.circuit import CircuitState
 from memguard.admission.consent import Asked, Objection
-from memguard.admission.events import DelegationAdmitted
 from memguard.admission.refusals import Reason
 from memguard.events import EventBus
 from memguard.oversight.approvals import HumanOversightManager
@@ -29,6 +28,26 @@ _LEAST_WAIT_SECONDS = 0.001
 
 EMERGENCY = "memory is at its emergency level"
 """Why the circuit is opened, as a refusal says it."""
+
+
+class DepthAlert:
+    """Let the alert table know how deep delegations are; never object.
+
+    Asked, and not told by an event, which would have to be made for each agent.
+    """
+
+    def __init__(self, alerts: MemoryPressureAlertSystem) -> None:
+        self._alerts = alerts
+        self._is_deep = False
+
+    def ask(self, asked: Asked) -> None:
+        """Tell of what is deep, and of the first that is not deep after that."""
+        if self._is_deep or asked.depth > self._alerts.settings.delegation_depth:
+            self._is_deep = self._alerts.check_delegation_depth(asked.depth) != "normal"
+
+    async def aask(self, asked: Asked) -> None:
+        """Do the same."""
+        self.ask(asked)
 
 
 class ApprovalConsent:
@@ -184,23 +203,10 @@ class EmergencyStop:
                 self._breaker.half_open()
 
 
-def connect(
-    events: EventBus, breaker: DelegationCircuitBreaker, alerts: MemoryPressureAlertSystem
-) -> list[Callable[[], None]]:
+def connect(events: EventBus, breaker: DelegationCircuitBreaker) -> list[Callable[[], None]]:
     """Subscribe all that has to hear of each other; gives what ends it."""
     stop = EmergencyStop(breaker)
-    is_deep = False
-    first_depth = breaker.first_depth
-
-    def look_at_depth(event: DelegationAdmitted) -> None:
-        nonlocal is_deep
-        depth = len(event.chain) - 1 + first_depth
-        # Each agent comes by here: what is not deep, after what was not, changes nothing.
-        if depth > alerts.settings.delegation_depth or is_deep:
-            is_deep = alerts.check_delegation_depth(depth) != "normal"
-
     return [
         events.subscribe(AlertRaised, stop.raised),
         events.subscribe(AlertCleared, stop.cleared),
-        events.subscribe(DelegationAdmitted, look_at_depth),
     ]

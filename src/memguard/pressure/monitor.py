@@ -7,6 +7,7 @@ Does not cover: waiting, queues, depth (``admission``).
 See also: ``spawning`` for the rule.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from types import TracebackType
 from memguard.errors import LimitOutOfRangeError
 from memguard.events import EventBus
 from memguard.pressure.memory import MemoryReader
-from memguard.pressure.reading import MemoryReading
 from memguard.pressure.spawning import (
     Asked,
     Decision,
@@ -46,6 +46,12 @@ class MonitorStatistics:
 
 
 _GRANTED = Decision(True)
+
+_FAR_COUNT = 100
+"""Memory for so many more, each taken for what starts took lately, is far from a limit."""
+
+_FAR_FACTOR = 10
+"""So much longer a reading is good then: a look takes as long as a hundred starts."""
 
 
 class Reservation:
@@ -110,8 +116,8 @@ class ResourceMonitor:
         self._state = MonitorState()
         self._promises: list[Reservation] = []
         self._highest_bytes = 0
-        # On this very reading so many more may start without another thought.
-        self._easy_reading: MemoryReading | None = None
+        # Until then so many more may start without another look.
+        self._easy_until_seconds = -math.inf
         self._easy_left_count = 0
         self._easy_count = 0
         self._granted_count = 0
@@ -133,8 +139,7 @@ class ResourceMonitor:
         """Do as `can_spawn`, and say why not, and when to ask again."""
         if needed_bytes == 0:
             with self._lock:
-                # The same object for as long as a reading is good.
-                if self._easy_left_count and self._reader.read() is self._easy_reading:
+                if self._easy_left_count and self._clock() < self._easy_until_seconds:
                     self._easy_left_count -= 1
                     self._easy_count += 1
                     self._granted_count += 1
@@ -165,8 +170,12 @@ class ResourceMonitor:
             asked = Asked(reading, needed_bytes, self._promised_bytes(), self._clock(), promise)
             state = with_starts(self._state, self._easy_count, asked.now_seconds, self.settings)
             decision, self._state, events = decide(asked, self.settings, state)
-            self._easy_reading, self._easy_count = reading, 0
+            self._easy_count = 0
             self._easy_left_count = count_room(asked, self.settings, self._state)
+            good_seconds = self.settings.usage_seconds
+            if self._easy_left_count >= _FAR_COUNT:
+                good_seconds *= _FAR_FACTOR
+            self._easy_until_seconds = asked.now_seconds + good_seconds
             if decision.granted:
                 self._granted_count += 1
                 if promise:
