@@ -498,3 +498,67 @@ def test_an_unknown_command_says_which_there_are():
             call(path, "pong")
     finally:
         endpoint.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_prefork_workers_each_have_a_guard_of_their_own(tmp_path):
+    """As under gunicorn: made before the fork, started by the first request, ended by SIGTERM."""
+    told = run_fresh(
+        f"""
+        import asyncio, os, signal, sys, threading
+        from memguard import AuditLog, Guard, GuardSettings
+        from memguard.endpoint.place import sockets
+
+        guard = Guard(settings=GuardSettings(), approve=lambda request: True, max_depth=9,
+                      audit={str(tmp_path / "audit.db")!r})
+
+        async def nest(depth):
+            async with guard.delegate("agent"):
+                if depth:
+                    await nest(depth - 1)
+
+        def work():
+            # What gunicorn's worker does at SIGTERM: leave the loop, and exit.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            for _ in range(3):
+                asyncio.run(nest(5))
+            assert guard.statistics().admission.admitted_count == 18
+            assert guard.statistics().oversight.request_count == 6
+            os.write(ready_write, b".")
+            try:
+                while True:
+                    signal.pause()
+            finally:
+                guard.close()
+                assert threading.active_count() == 1, threading.enumerate()
+
+        ready_read, ready_write = os.pipe()
+        workers = []
+        for _ in range(3):
+            worker = os.fork()
+            if worker == 0:
+                status = 1
+                try:
+                    work()
+                except SystemExit as end:
+                    status = end.code
+                finally:
+                    os._exit(status)
+            workers.append(worker)
+        ready = 0
+        while ready < 3:
+            ready += len(os.read(ready_read, 3))
+        assert sorted({{pid for pid, _ in sockets()}}) == sorted(workers)
+        for worker in workers:
+            os.kill(worker, signal.SIGTERM)
+        statuses = [os.waitpid(worker, 0)[1] for worker in workers]
+        assert sockets() == []
+        assert guard.statistics().admission.admitted_count == 0
+        with AuditLog({str(tmp_path / "audit.db")!r}) as audit:
+            found = audit.verify()
+            writers = len({{entry.process for entry in audit.entries()}})
+        print(statuses, found.is_sound, found.entry_count, writers)
+        guard.close()
+        """
+    )
+    assert told.strip() == "[0, 0, 0] True 36 3"

@@ -355,3 +355,46 @@ FORKS = """
 def test_a_forked_child_starts_clean():
     """It has no agents and no thread of its own before it needs one; the parent goes on."""
     assert run_fresh(FORKS).split() == ["2", "1", "0"]
+
+
+def test_what_happens_is_logged_with_its_fields(caplog):
+    """One record an event, under memguard.guard; machines find the fields beside the text."""
+    caplog.set_level("INFO", "memguard")
+    with Guard(settings=GuardSettings(), max_depth=0) as guard, guard.agent("a"):
+        with pytest.raises(memguard.DepthExceeded):
+            guard.delegate("b").__enter__()
+        guard.breaker.open("by hand")
+        guard.alerts.bus.emit(AlertRaised("memory", "emergency", "normal", 96.0, 95.0))
+    records = [record for record in caplog.records if record.name == "memguard.guard"]
+    refused, opened, alert, *_ = records
+    assert refused.levelname == "INFO"
+    assert refused.memguard_event == "DelegationTurnedAway"
+    assert refused.memguard_fields == {
+        "reason": "depth",
+        "chain": ["a", "b"],
+        "limit": 0,
+        "measured": 1,
+    }
+    assert refused.getMessage() == (
+        "DelegationTurnedAway reason='depth' chain=['a', 'b'] limit=0 measured=1"
+    )
+    assert (opened.levelname, opened.memguard_fields["after"]) == ("WARNING", "open")
+    assert alert.levelname == "CRITICAL"
+    guard.events.emit(AlertRaised("memory", "emergency", "normal", 96.0, 95.0))
+    assert [record for record in caplog.records if record.name == "memguard.guard"] == records
+
+
+def test_a_guard_is_quiet_where_nobody_set_up_logging():
+    """Nothing is printed, and no handler stays."""
+    told = run_fresh(
+        """
+        import logging
+        from memguard import Guard, GuardSettings
+
+        with Guard(settings=GuardSettings()) as guard:
+            guard.breaker.open("by hand")
+            print(len(logging.getLogger("memguard").handlers))
+        print(len(logging.getLogger("memguard").handlers), logging.getLogger("memguard").level)
+        """
+    )
+    assert told.split() == ["1", "0", "0"]

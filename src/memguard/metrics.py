@@ -114,8 +114,8 @@ class MetricsSnapshot:
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as JSON has it."""
-        plain: dict[str, Any] = _plain(self)
-        return plain
+        said: dict[str, Any] = plain(self)
+        return said
 
     def numbers(self) -> dict[str, float]:
         """Give every number by its place, such as "admission.live_count".
@@ -292,15 +292,16 @@ def _read_collector(pauses: Callable[[], PauseStatistics] | None) -> CollectorRe
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Give a value as JSON has it: dataclasses as dicts, words of enums, paths as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
     if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, bool | int | float | str):

@@ -36,6 +36,7 @@ from memguard.errors import (
 from memguard.events import EventBus
 from memguard.guard.block import GuardedAgent
 from memguard.guard.harm import HarmWatch
+from memguard.guard.log import EventLog
 from memguard.guard.ports import ApprovalConsent, DepthAlert, MemoryConsent, connect
 from memguard.guard.sampler import Sampler
 from memguard.journal import OF_PROCESS
@@ -286,7 +287,9 @@ class Guard:
             self.metrics.pauses = self._collector.total_pauses
         self._connections = connect(self.events, self.breaker)
         self.metrics.start()
-        self._connections.append(self.metrics.stop)
+        log = EventLog(self.events)
+        log.start()
+        self._connections += [self.metrics.stop, log.stop]
         self._sampler = Sampler(self._look, self.settings.pressure.sample_seconds)
         self._sampler.start()
         self._endpoint = self._listen()
