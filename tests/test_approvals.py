@@ -524,8 +524,8 @@ def test_prefork_workers_each_have_a_guard_of_their_own(tmp_path):
                 asyncio.run(nest(5))
             assert guard.statistics().admission.admitted_count == 18
             assert guard.statistics().oversight.request_count == 6
-            os.write(ready_write, b".")
             try:
+                os.write(ready_write, b".")
                 while True:
                     signal.pause()
             finally:

@@ -90,10 +90,11 @@ def test_what_the_look_raises_is_raised_in_the_main_thread():
         raise KeyboardInterrupt
 
     bell = Bell(look)
-    bell.set(0.001)
     thread, _ = wait_apart(bell)
     try:
         with pytest.raises(KeyboardInterrupt):
+            # Not before: it could ring at once.
+            bell.set(0.001)
             be_busy_until(lambda: False)
     finally:
         bell.stop()

@@ -106,6 +106,10 @@ class HeapWatcher:
         """Begin; what is in use now is taken for the program's own."""
         self._state = start_state(self._heap.read(time.monotonic()), self._settings)
         self._start_thread()
+        if not _watchers:
+            # Once is enough, but it cannot be asked whether it is there.
+            atexit.unregister(_stop_all)
+            atexit.register(_stop_all)
         _watchers.add(self)
 
     def stop(self) -> None:
@@ -284,8 +288,6 @@ def _stop_all() -> None:
     for watcher in list(_watchers):
         watcher.stop()
 
-
-atexit.register(_stop_all)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_watch_on)
