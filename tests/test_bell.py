@@ -89,13 +89,16 @@ def test_what_the_look_raises_is_raised_in_the_main_thread():
     def look(is_due):
         raise KeyboardInterrupt
 
+    def ring_soon():
+        # Not before: it could ring at once.
+        bell.set(0.001)
+        be_busy_until(lambda: False)
+
     bell = Bell(look)
     thread, _ = wait_apart(bell)
     try:
         with pytest.raises(KeyboardInterrupt):
-            # Not before: it could ring at once.
-            bell.set(0.001)
-            be_busy_until(lambda: False)
+            ring_soon()
     finally:
         bell.stop()
         thread.join()

@@ -100,6 +100,59 @@ def test_a_block_can_be_entered_again(guard):
         assert guard.statistics().admission.admitted_count == 3
 
 
+def test_a_block_that_was_not_entered_cannot_be_left(guard):
+    """It says so, in both ways."""
+    with guard:
+        for leave in guard.agent("a").__exit__, guard.agent("a").__aexit__:
+            with pytest.raises(RuntimeError, match="<GuardedAgent 'a'> was not entered"):
+                leave(None, None, None)
+
+
+def test_async_hooks_are_awaited_before_the_slot_is_given_back(guard):
+    """As at the end of any agent's block."""
+    seen = []
+
+    @guard.lifecycle.on_cleanup
+    async def hook(agent_id):
+        await asyncio.sleep(0)
+        seen.append((agent_id, guard.statistics().admission.live_count))
+
+    async def run():
+        async with guard, guard.agent("a"):
+            pass
+
+    asyncio.run(run())
+    assert seen == [("a-1", 1)]
+
+
+def test_who_waits_for_a_slot_gets_it_when_another_agent_leaves():
+    """In tasks, also where the other one fails of what is excluded, or is cancelled."""
+    guard = Guard(settings=GuardSettings(), max_parallel=1, exclude=[LookupError])
+
+    async def run(error):
+        entered = asyncio.Event()
+
+        async def hold():
+            async with guard.agent("first"):
+                entered.set()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                raise error
+
+        task = asyncio.create_task(hold())
+        await entered.wait()
+        async with guard.agent("second", wait_seconds=30) as second:
+            assert guard.statistics().admission.live_count == 1
+        await asyncio.gather(task, return_exceptions=True)
+        return second.closed
+
+    with guard:
+        missing = KeyError("excluded")
+        for error in missing, asyncio.CancelledError(), ExceptionGroup("both", [missing]):
+            assert asyncio.run(run(error))
+        assert guard.statistics().admission.failed_count == 0
+
+
 def test_closing_ends_what_still_runs(guard):
     """Their contexts are closed; a second time does nothing, and it cannot be used again."""
     guard.start()

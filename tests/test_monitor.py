@@ -1,5 +1,6 @@
 """Whether one more agent may be started."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -11,21 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machines import MIB, make_group
+from memguard._admission import Spare
 from memguard.errors import LimitOutOfRangeError
 from memguard.events import Event, EventBus
 from memguard.pressure.events import SpawnsAllowed, SpawnsRefused
 from memguard.pressure.limits import Limit
 from memguard.pressure.monitor import ResourceMonitor
-from memguard.pressure.reading import Bound, MemoryReading
+from memguard.pressure.reading import Bound, MemoryUse
+from memguard.pressure.spawning import Mark, MonitorState
 from memguard.settings import REPORT_REFUSE_BYTES, PressureSettings
 
 LIMIT_BYTES = 1000 * MIB
 
 
-def reading(used_bytes, limit_bytes=LIMIT_BYTES):
-    unknown = dict.fromkeys(MemoryReading.__dataclass_fields__)
-    bound = Bound(Limit(limit_bytes, "the group", "process"), used_bytes)
-    return MemoryReading(**unknown | {"rss_bytes": used_bytes, "bounds": (bound,), "unknown": {}})
+def use(used_bytes, limit_bytes=LIMIT_BYTES):
+    return MemoryUse(used_bytes, (Bound(Limit(limit_bytes, "the group", "process"), used_bytes),))
 
 
 class Memory:
@@ -34,8 +35,8 @@ class Memory:
     def __init__(self, used_bytes=0):
         self.used_bytes = used_bytes
 
-    def read(self):
-        return reading(self.used_bytes)
+    def read_use(self):
+        return use(self.used_bytes)
 
 
 class Machine:
@@ -138,6 +139,73 @@ def test_above_the_ramp_starts_are_granted_one_by_one():
     assert granted == 20
 
 
+@given(
+    st.integers(0, 1000),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0, 0, 0, 50])), max_size=60),
+)
+def test_what_is_granted_at_once_would_be_granted_after_a_look(share, questions):
+    """By the answers of a monitor that decides anew each time."""
+    machine, careful = Machine().use(share / 1000), Machine().use(share / 1000)
+    careful.monitor._open_spare = lambda use, now_seconds: None
+    for each in machine, careful:
+        # What starts take is learned whenever it is looked, and so at other times.
+        each.monitor._state = MonitorState(mark=Mark(math.inf, 0, 0))
+    for milliseconds, needed in questions:
+        for each in machine, careful:
+            each.now += milliseconds / 1000
+        assert machine.ask(needed_bytes=needed * MIB) == careful.ask(needed_bytes=needed * MIB)
+    assert machine.statistics() == careful.statistics()
+
+
+@pytest.mark.parametrize(("share", "most_seconds"), [(0.0, 0.032), (0.5, 0.006), (0.59, 0.001)])
+def test_the_nearer_a_limit_the_newer_a_reading_has_to_be(share, most_seconds):
+    """Half of what is left cannot be filled before: at 10 GB/s."""
+    machine = Machine(assumed_bytes=0).use(share)
+    assert machine.can_spawn()
+    machine.memory.used_bytes = LIMIT_BYTES
+    begun = machine.now
+    while machine.can_spawn():
+        machine.now += 0.0005
+    assert machine.now - begun < most_seconds
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("note"), st.integers(1, 9)),
+            st.tuples(st.just("call"), st.just(0)),
+            st.tuples(st.just("wait"), st.integers(1, 40)),
+            st.tuples(st.just("burst"), st.integers(60, 200)),
+        ),
+        max_size=30,
+    )
+)
+def test_starts_count_for_as_long_as_a_reading_may_not_show_them(steps):
+    """In whatever order they come and go: by a list of all of them."""
+    now = 0.0
+    spare = Spare(lambda: now)
+    spare.open(1000, math.inf, 7, 50)
+    starts = []
+    for step, number in steps:
+        if step == "wait":
+            now += number
+        elif step == "call":
+            starts = [start for start in starts if start[0] > now - 50]
+            assert spare() is (sum(size for _, size in starts) < 1000)
+            if sum(size for _, size in starts) < 1000:
+                starts.append((now, 7))
+        else:
+            for size in [number] if step == "note" else [1] * number:
+                spare.note(now, size)
+                starts.append((now, size))
+        spare.forget(now - 50)
+        starts = [start for start in starts if start[0] > now - 50]
+        assert spare.unseen_bytes == sum(size for _, size in starts)
+        assert spare.last_seconds() == (starts[-1][0] if starts else None)
+    spare.close()
+    assert not spare()
+
+
 def test_threads_cannot_pass_the_limit_together():
     """A question and its promise are one step."""
     machine = Machine().use(0.3)
@@ -232,32 +300,6 @@ def test_a_program_that_the_kernel_kills_lives_when_it_asks():
         assert (done.returncode, done.stderr, done.stdout) == (0, "", "True\n")
     finally:
         folder.rmdir()
-
-
-@given(
-    share=st.floats(0, 0.7),
-    assumed_bytes=st.one_of(st.just(0), st.integers(MIB, 100 * MIB)),
-    refuse_used_bytes=st.one_of(st.none(), st.integers(1, LIMIT_BYTES)),
-)
-def test_what_fits_on_one_reading_is_granted_without_looking_again(
-    share, assumed_bytes, refuse_used_bytes
-):
-    """As many as when each start looks at a reading of its own, and not one more."""
-    counts = []
-    for usage_seconds in (0.01, 0.0):
-        settings = PressureSettings(
-            assumed_bytes=assumed_bytes,
-            refuse_used_bytes=refuse_used_bytes,
-            usage_seconds=usage_seconds,
-        )
-        memory = Memory(round(share * LIMIT_BYTES))
-        monitor = ResourceMonitor(settings, reader=memory, clock=lambda: 0.0)
-        count = 0
-        while count < 1500 and monitor.can_spawn():
-            count += 1
-        counts.append(count)
-        assert monitor.statistics().granted_count == count
-    assert counts[0] == counts[1]
 
 
 def test_starts_count_for_what_they_were_seen_to_take():

@@ -16,6 +16,7 @@ between; objects are made before, and dropped after.
 
 cimport cython
 from cpython.contextvars cimport PyContextVar_New, PyContextVar_Reset, PyContextVar_Set, get_value
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyTypeObject
 from cpython.unicode cimport PyUnicode_Compare
 
@@ -530,18 +531,25 @@ cdef class Passage:
         cdef Run current
         cdef Run parent
         cdef Run run
-        if gate is None or not self.is_plain or self.was_entered or gate.is_watched_now():
+        if gate is None or not self.is_plain or self.was_entered or gate.is_watched:
             return False
         ledger = gate.ledger
-        if ledger is None:
+        if ledger is None or gate.is_heard():
             return False
         run = Run.__new__(Run)
         current = get_value(_CURRENT)
         parent = _own_of(current, ledger.owner)
         if ledger.judge(parent, self.agent, 0, False, &limit, &measured) != _ADMITTED:
             return False
+        if gate.agrees is not None:
+            # Who is asked may do anything, so look at all that may have changed.
+            if not gate.has_agreed() or self.was_entered or gate.is_watched or gate.is_heard():
+                return False
+            if ledger.judge(parent, self.agent, 0, False, &limit, &measured) != _ADMITTED:
+                return False
         ledger.count_in(run, parent, self.agent, 0)
         self.begin(run, current)
+        gate.tell(run.depth)
         return True
 
     cdef int begin(self, Run run, Run previous) except -1:
@@ -572,8 +580,8 @@ cdef class Passage:
         ledger = gate.ledger
         self.restore()
         if (
-            exception is None and self.is_plain and not self.is_trial
-            and ledger is not None and not gate.is_watched_now()
+            self.is_plain and not self.is_trial and ledger is not None
+            and not gate.is_failure(exception) and not gate.is_heard()
         ):
             ledger.count_out(self.run)
             if ledger.waiting_count > 0:
@@ -657,29 +665,212 @@ cdef class Flag:
     cdef public bint is_up
 
 
+cdef double _CLOSED = -1e300
+
+
+cdef struct _Start:
+    double seconds
+    double size_bytes
+
+
+@cython.final
+cdef class Spare:
+    """Starts that are granted without a decision each, while all limits are far.
+
+    Whoever decides opens it, with what is left and until when, and notes what it grants
+    itself, too. A start counts until a reading may show it.
+
+    Attributes:
+        unseen_bytes: What the starts that count take together [bytes].
+        granted_count: Starts that were granted here [count].
+
+    Thread-safety:
+        Any thread; each method is one step.
+    """
+
+    cdef object clock
+    # A ring of starts, the oldest first; its room is a power of two.
+    cdef _Start *starts
+    cdef size_t room
+    cdef size_t first
+    cdef size_t count
+    cdef double until_seconds
+    cdef double most_bytes
+    cdef double each_bytes
+    cdef double ramp_seconds
+    cdef readonly double unseen_bytes
+    cdef readonly long long granted_count
+
+    def __cinit__(self, clock not None):
+        self.clock = clock
+        self.until_seconds = _CLOSED
+
+    def __dealloc__(self):
+        PyMem_Free(self.starts)
+
+    def open(
+        self, double most_bytes, double until_seconds, double each_bytes, double ramp_seconds
+    ):
+        """Grant starts of *each_bytes*, until so much is unseen, or that time comes."""
+        self.most_bytes = most_bytes
+        self.until_seconds = until_seconds
+        self.each_bytes = each_bytes
+        self.ramp_seconds = ramp_seconds
+
+    def close(self):
+        """Grant nothing."""
+        self.until_seconds = _CLOSED
+
+    def note(self, double now_seconds, double size_bytes):
+        """Let a start count that was granted elsewhere."""
+        self.add(now_seconds, size_bytes)
+
+    def forget(self, double until_seconds):
+        """Let starts of that time and before count no more."""
+        self.forget_until(until_seconds)
+
+    def last_seconds(self):
+        """Give the time of the last start that counts, or None."""
+        if self.count == 0:
+            return None
+        return self.starts[(self.first + self.count - 1) & (self.room - 1)].seconds
+
+    def __call__(self):
+        """Grant a start, and say whether it was."""
+        return self.grant()
+
+    cdef bint grant(self) except -1:
+        cdef double now
+        if self.until_seconds == _CLOSED:
+            return False
+        now = self.clock()
+        if now >= self.until_seconds:
+            return False
+        self.forget_until(now - self.ramp_seconds)
+        if self.unseen_bytes >= self.most_bytes:
+            return False
+        self.add(now, self.each_bytes)
+        self.granted_count += 1
+        return True
+
+    cdef int forget_until(self, double until_seconds) except -1:
+        while self.count > 0 and self.starts[self.first].seconds <= until_seconds:
+            self.unseen_bytes -= self.starts[self.first].size_bytes
+            self.first = (self.first + 1) & (self.room - 1)
+            self.count -= 1
+        if self.count == 0:
+            self.unseen_bytes = 0.0
+        return 0
+
+    cdef int add(self, double now_seconds, double size_bytes) except -1:
+        cdef _Start *start
+        if self.count == self.room:
+            self.grow()
+        start = &self.starts[(self.first + self.count) & (self.room - 1)]
+        start.seconds = now_seconds
+        start.size_bytes = size_bytes
+        self.count += 1
+        self.unseen_bytes += size_bytes
+        return 0
+
+    cdef int grow(self) except -1:
+        cdef size_t room = 64 if self.room == 0 else 2 * self.room
+        cdef size_t position
+        cdef _Start *starts = <_Start *> PyMem_Malloc(room * sizeof(_Start))
+        if starts == NULL:
+            raise MemoryError
+        for position in range(self.count):
+            starts[position] = self.starts[(self.first + position) & (self.room - 1)]
+        PyMem_Free(self.starts)
+        self.starts = starts
+        self.room = room
+        self.first = 0
+        return 0
+
+
+@cython.final
+cdef class Quiet:
+    """Values that change nothing: up to the highest of them they are only counted.
+
+    Attributes:
+        most: The highest; below 0 none is.
+        count: How many there were [count].
+    """
+
+    cdef public double most
+    cdef readonly long long count
+
+    def __cinit__(self):
+        self.most = -1.0
+
+
 cdef class Gate:
     """Open passages into one ledger.
 
     Attributes:
         ledger: What counts; None where another store does.
         wanted: What events anybody asked for; empty for none.
-        is_watched: Whether each entry and exit has to be looked at.
-        alarm: The same, as long as its flag is up.
+        excluded: Exceptions that are no failures.
+        told: Events that entries and exits tell; None for any.
+        is_watched: Whether each entry has to be looked at.
+        alarm: The same for entries and exits, as long as its flag is up.
+        agrees: Called before an entry, which is looked at if that gives False; or None.
+        tell_depth: Called with the depth of each run that was admitted, or None.
+        quiet_depths: Depths that are counted there instead, or None.
     """
 
     cdef readonly Ledger ledger
     cdef object owner
     cdef public object wanted
+    cdef public tuple told
+    cdef public tuple excluded
+    cdef public object agrees
+    cdef public object tell_depth
+    cdef public Quiet quiet_depths
     cdef public bint is_watched
     cdef readonly Flag alarm
     cdef object passage_type
 
     def __cinit__(self, *_, **__):
         self.wanted = ()
+        self.excluded = ()
         self.alarm = Flag()
 
-    cdef bint is_watched_now(self) except -1:
-        return self.is_watched or self.alarm.is_up or PyObject_Size(self.wanted) != 0
+    cdef bint has_agreed(self) except -1:
+        if type(self.agrees) is Spare:
+            return (<Spare> self.agrees).grant()
+        return bool(self.agrees())
+
+    cdef int tell(self, Py_ssize_t depth) except -1:
+        if self.quiet_depths is not None and depth <= self.quiet_depths.most:
+            self.quiet_depths.count += 1
+        elif self.tell_depth is not None:
+            self.tell_depth(depth)
+        return 0
+
+    def _tell_depth(self, Py_ssize_t depth):
+        self.tell(depth)
+
+    cdef bint is_failure(self, exception) except -1:
+        """Whether an exception has to be looked at; not if it is excluded, or cancels."""
+        if exception is None:
+            return False
+        if isinstance(exception, BaseExceptionGroup):
+            return True
+        return isinstance(exception, Exception) and not isinstance(exception, self.excluded)
+
+    cdef bint is_heard(self) except -1:
+        """Whether somebody has to hear of each entry and exit now."""
+        if self.alarm.is_up:
+            return True
+        if PyObject_Size(self.wanted) == 0:
+            return False
+        if self.told is None:
+            return True
+        for event in self.told:
+            if event in self.wanted:
+                return True
+        return False
 
     def _prepare(self, store, passage_type not None):
         if not issubclass(passage_type, Passage):

@@ -347,6 +347,117 @@ cdef class Block:
         return 0
 
 
+@cython.final
+cdef class _Done:
+    """What `async with` awaits where there is nothing to wait for: gives its value."""
+
+    cdef object value
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration(self.value)
+
+
+cdef _Done _done(value):
+    cdef _Done done = _Done.__new__(_Done)
+    done.value = value
+    return done
+
+
+cdef class AdmittedBlock:
+    """One agent's life as a block, within a delegation that a guard's breaker admits.
+
+    Native, as it is on the way of each agent, and whatever ran before has left little
+    of it in the processor's caches. Where somebody has to wait, the subclass does, by
+    `_enter_in_task` and `_leave_in_task`.
+
+    Thread-safety: enter and leave it in one task or thread.
+    """
+
+    cdef readonly object _agent
+    cdef readonly object _delegation
+    cdef readonly Block _block
+    cdef object _guard
+    cdef dict _options
+    cdef bint _begins
+
+    def __init__(self, guard, agent, dict options not None, bint begins):
+        self._guard = guard
+        self._agent = agent
+        self._options = options
+        self._begins = begins
+
+    cdef int open(self) except -1:
+        """Ask for the delegation, and make the block; nothing is entered."""
+        guard = self._guard
+        options = self._options
+        if guard._state != "started":
+            guard.start()
+        breaker = guard.breaker
+        if self._begins and breaker._current() is not None:
+            options = {**options, "parent": None}
+        delegation = breaker.delegate(self._agent, **options) if options \
+            else breaker._open(self._agent)
+        lifecycle = guard.lifecycle
+        agent_id = f"{self._agent}-{next(guard._numbers)}"
+        if lifecycle._debug:
+            self._block = lifecycle.agent(agent_id, detached=self._begins)
+        else:
+            self._block = Block(lifecycle._lives, agent_id, None, None, self._begins, None)
+        self._delegation = delegation
+        return 0
+
+    def _begin(self):
+        """Begin the life; the delegation was entered."""
+        self.check_entered()
+        try:
+            return self._block.__enter__()
+        except BaseException as error:
+            self._delegation.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __enter__(self):
+        self.open()
+        self._delegation.__enter__()
+        return self._begin()
+
+    def __aenter__(self):
+        self.open()
+        if self._delegation._passes_at_once():
+            return _done(self._begin())
+        return self._enter_in_task()
+
+    cdef int check_entered(self) except -1:
+        if self._block is None:
+            raise RuntimeError(f"{self!r} was not entered")
+        return 0
+
+    def __exit__(self, kind, error, traceback):
+        self.check_entered()
+        try:
+            self._block._leave()
+        finally:
+            self._delegation.__exit__(kind, error, traceback)
+
+    def __aexit__(self, kind, error, traceback):
+        self.check_entered()
+        if self._block._lives.is_watched:
+            return self._leave_in_task(kind, error, traceback)
+        self.__exit__(kind, error, traceback)
+        return _done(None)
+
+    def _enter_in_task(self):
+        raise NotImplementedError
+
+    def _leave_in_task(self, kind, error, traceback):
+        raise NotImplementedError
+
+
 cdef Life _current_life():
     cdef Life life = get_value(_current)
     while life is not None and life.has_ended:

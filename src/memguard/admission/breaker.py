@@ -119,7 +119,7 @@ class DelegationCircuitBreaker(Gate):
             max_depth=max_depth, max_parallel_delegations=max_parallel_delegations, **limits
         )
         self._agents = dict(agents or {})
-        self._exclude: tuple[type[BaseException], ...] = (DelegationRefused, *exclude)
+        self.excluded = (DelegationRefused, *exclude)
         self._usual_request = Request(self._settings.wait_seconds, _checked_on_refuse(on_refuse))
         self._clock = clock
         self._store: LimitStore = Ledger() if store is None else store
@@ -142,6 +142,7 @@ class DelegationCircuitBreaker(Gate):
         self.events = EventBus() if events is None else events
         self._prepare(self._store, Delegation)
         self.wanted = self.events.wanted
+        self.told = (DelegationAdmitted, DelegationRepeated, DelegationEnded, Event)
         self._apply_limits()
         for listener in listeners:
             self.add_listener(listener)
@@ -338,7 +339,26 @@ class DelegationCircuitBreaker(Gate):
             for agent, limits in self._agents.items()
             if limits.max_live is not None
         }
-        self.is_watched = settings.max_bytes is not None or bool(self._consents)
+        self._apply_consents()
+
+    def _apply_consents(self) -> None:
+        is_limited = self._settings.max_bytes is not None
+        ready = [getattr(consent, "agrees_at_once", None) for consent in self._consents]
+        if not ready or (self._is_free() and None not in ready):
+            # In this order: nobody may pass meanwhile whom nobody asks.
+            self.agrees = _all_of(ready)
+            self.is_watched = is_limited
+        else:
+            self.is_watched = True
+            self.agrees = None
+
+    def _is_free(self) -> bool:
+        """Whether no agent reserves anything unless it is asked for."""
+        return (
+            self._settings.default_cost_bytes == 0
+            and not self._costs
+            and all(not limits.cost_bytes for limits in self._agents.values())
+        )
 
     def _checked_agent(self, agent: object) -> str:
         if not isinstance(agent, str):
@@ -497,6 +517,8 @@ class DelegationCircuitBreaker(Gate):
     def _record_bytes(self, run: Run, measured_bytes: int) -> None:
         check("measured_bytes", measured_bytes)
         self._costs.record(run.agent, measured_bytes)
+        if self.agrees is not None:
+            self._apply_consents()
         self._counts.reserve(run, measured_bytes)
 
     def _end(
@@ -521,11 +543,11 @@ class DelegationCircuitBreaker(Gate):
         if exception is None:
             return "done"
         if isinstance(exception, BaseExceptionGroup):
-            rest = exception.split(self._exclude)[1]
+            rest = exception.split(self.excluded)[1]
             if rest is None:
                 return "done"
             exception = rest
-        if isinstance(exception, self._exclude):
+        if isinstance(exception, self.excluded):
             return "done"
         return "failed" if isinstance(exception, Exception) else "cancelled"
 
@@ -609,6 +631,7 @@ class DelegationCircuitBreaker(Gate):
             self._active.add(task, run)
         if delegation.is_trial:
             self._trials.add(run)
+        self._tell_depth(run.depth)
         self._emit(DelegationAdmitted, lambda: DelegationAdmitted(run.chain, run.id))
         if self.events.wants(DelegationRepeated):
             chain = run.chain
@@ -631,6 +654,12 @@ def _set_back(
     changed = breaker()
     if changed is not None:
         changed._set_limits(settings)
+
+
+def _all_of(calls: list[Any]) -> Callable[[], object] | None:
+    if len(calls) > 1:
+        return lambda: all(call() for call in calls)
+    return calls[0] if calls else None
 
 
 def _chain_of(parent: Run | None, agent: str) -> tuple[str, ...]:

@@ -52,6 +52,10 @@ class Consent(Protocol):
 
     Both forms are called before a slot, a place in the line or anything else is
     taken, so they may take their time. What they raise goes to whoever delegates.
+
+    Who often agrees, whoever it is, and knows so at once, may have a method
+    ``agrees_at_once()``, too: it takes nothing, and gives True instead of being asked,
+    or False to be asked. It is used where nothing is to be reserved.
     """
 
     def ask(self, asked: Asked) -> Objection | None:

@@ -32,6 +32,9 @@ class CostBook:
         self._ratio = ratio
         self._averages: OrderedDict[str, float] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._averages)
+
     def record(self, agent: str, cost_bytes: int) -> None:
         """Note what one run of an agent took."""
         before = self._averages.pop(agent, float(cost_bytes))

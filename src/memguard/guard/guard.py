@@ -20,7 +20,6 @@ from typing import Any, Literal, Self
 
 from memguard.admission.breaker import DelegationCircuitBreaker
 from memguard.admission.consent import Consent
-from memguard.admission.delegation import Delegation
 from memguard.admission.limits import AgentLimits
 from memguard.admission.statistics import AdmissionStatistics
 from memguard.agents.lifecycle import AgentLifecycleManager
@@ -37,7 +36,7 @@ from memguard.events import EventBus
 from memguard.guard.block import GuardedAgent
 from memguard.guard.harm import HarmWatch
 from memguard.guard.log import EventLog
-from memguard.guard.ports import ApprovalConsent, DepthAlert, MemoryConsent, connect
+from memguard.guard.ports import ApprovalConsent, MemoryConsent, connect
 from memguard.guard.sampler import Sampler
 from memguard.journal import OF_PROCESS
 from memguard.metrics import Metrics, Parts
@@ -249,8 +248,7 @@ class Guard:
             self._asking = [ApprovalConsent(self.oversight, asks=True), memory]
         if self._observes:
             self._ask_nobody()
-        # Those who object come first: what was refused was never deep.
-        return [*self._asking, DepthAlert(self.alerts)]
+        return list(self._asking)
 
     def _ask_nobody(self) -> None:
         for consent in self._asking:
@@ -285,7 +283,7 @@ class Guard:
         if self._profile is not None and self._collector is None:
             self._collector = configure_optimized_gc(self._profile)
             self.metrics.pauses = self._collector.total_pauses
-        self._connections = connect(self.events, self.breaker)
+        self._connections = connect(self.events, self.breaker, self.alerts)
         self.metrics.start()
         log = EventLog(self.events)
         log.start()
@@ -407,7 +405,8 @@ class Guard:
             GuardClosedError: When it is entered, and the guard is closed.
             DelegationRefused: When it is entered, and there is no room.
         """
-        return GuardedAgent(self, agent, options, begins=True)
+        self._note_loop()
+        return GuardedAgent(self, agent, options, True)
 
     def delegate(self, agent: str, **options: Any) -> GuardedAgent:
         """Make a block in which an agent runs for the one whose block this is in.
@@ -424,17 +423,12 @@ class Guard:
             GuardClosedError: When it is entered, and the guard is closed.
             DelegationRefused: When it is entered, and there is no room.
         """
-        return GuardedAgent(self, agent, options, begins=False)
+        self._note_loop()
+        return GuardedAgent(self, agent, options, False)
 
-    def _open(self, agent: str, options: dict[str, Any], begins: bool) -> tuple[Delegation, Any]:
-        if self._state != "started":
-            self.start()
-        breaker = self.breaker
-        if begins and breaker._current() is not None:
-            options = {**options, "parent": None}
-        delegation: Delegation = breaker.delegate(agent, **options)
-        block = self.lifecycle.agent(f"{agent}-{next(self._numbers)}", detached=begins)
-        return delegation, block
+    def _note_loop(self) -> None:
+        if self._harm is not None:
+            self._harm.watch_loop()
 
     # Memory.
 

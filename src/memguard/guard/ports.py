@@ -30,26 +30,6 @@ EMERGENCY = "memory is at its emergency level"
 """Why the circuit is opened, as a refusal says it."""
 
 
-class DepthAlert:
-    """Let the alert table know how deep delegations are; never object.
-
-    Asked, and not told by an event, which would have to be made for each agent.
-    """
-
-    def __init__(self, alerts: MemoryPressureAlertSystem) -> None:
-        self._alerts = alerts
-        self._is_deep = False
-
-    def ask(self, asked: Asked) -> None:
-        """Tell of what is deep, and of the first that is not deep after that."""
-        if self._is_deep or asked.depth > self._alerts.settings.delegation_depth:
-            self._is_deep = self._alerts.check_delegation_depth(asked.depth) != "normal"
-
-    async def aask(self, asked: Asked) -> None:
-        """Do the same."""
-        self.ask(asked)
-
-
 class ApprovalConsent:
     """Have people agree to deep delegations.
 
@@ -119,6 +99,8 @@ class MemoryConsent:
         self._monitor = monitor
         self._reader = reader
         self._oversight = oversight
+        # Where memory is far from full, that is all there is to ask.
+        self.agrees_at_once = monitor.spare
 
     def ask(self, asked: Asked) -> Objection | None:
         """Object where there is no memory for one more agent."""
@@ -203,10 +185,19 @@ class EmergencyStop:
                 self._breaker.half_open()
 
 
-def connect(events: EventBus, breaker: DelegationCircuitBreaker) -> list[Callable[[], None]]:
+def connect(
+    events: EventBus, breaker: DelegationCircuitBreaker, alerts: MemoryPressureAlertSystem
+) -> list[Callable[[], None]]:
     """Subscribe all that has to hear of each other; gives what ends it."""
     stop = EmergencyStop(breaker)
+    breaker.tell_depth = alerts.check_delegation_depth
+    breaker.quiet_depths = alerts.quiet_depths
+
+    def tell_no_more() -> None:
+        breaker.tell_depth = breaker.quiet_depths = None
+
     return [
         events.subscribe(AlertRaised, stop.raised),
         events.subscribe(AlertCleared, stop.cleared),
+        tell_no_more,
     ]

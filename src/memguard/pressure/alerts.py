@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from memguard._admission import Quiet
 from memguard.errors import LimitOutOfRangeError
 from memguard.events import Event, EventBus
 from memguard.pressure.events import AlertCleared, AlertRaised
@@ -67,6 +68,7 @@ class MemoryPressureAlertSystem:
         alert_thresholds: Where levels of memory begin [percent], by level; may be
             changed while it runs.
         bus: Where events go.
+        quiet_depths: Counts depths of which nobody needs to hear, for whoever has many.
 
     Thread-safety:
         Any thread; events are told in their order, one at a time.
@@ -89,6 +91,9 @@ class MemoryPressureAlertSystem:
         self._clock = clock
         self._lock = threading.Lock()
         self._states = {quantity: LevelState() for quantity in QUANTITIES}
+        # Depths are told at each delegation, and hardly ever there is anything to decide.
+        self.quiet_depths = Quiet()
+        self.quiet_depths.most = self.settings.delegation_depth
         self._outbox: deque[Event] = deque()
         self._is_telling = False
         self._counts = {"reading": 0, "raised": 0, "cleared": 0}
@@ -184,7 +189,7 @@ class MemoryPressureAlertSystem:
                 for state in self._states.values()
             )
             return AlertStatistics(
-                self._counts["reading"],
+                self._counts["reading"] + self.quiet_depths.count,
                 self._counts["raised"],
                 self._counts["cleared"],
                 held_back,
@@ -212,6 +217,9 @@ class MemoryPressureAlertSystem:
             now = self._clock()
             state, events = decide(ladder, value, now, self.settings, self._states[ladder.quantity])
             self._states[ladder.quantity] = state
+            if ladder.quantity == "delegation_depth":
+                is_normal = state.level == state.told == "normal"
+                self.quiet_depths.most = self.settings.delegation_depth if is_normal else -1
             self._counts["reading"] += 1
             for event in events:
                 self._counts["raised" if isinstance(event, AlertRaised) else "cleared"] += 1

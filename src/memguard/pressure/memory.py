@@ -18,7 +18,7 @@ from memguard.pressure.cgroup import Cgroup
 from memguard.pressure.costly import Clock, Costly
 from memguard.pressure.files import read_count, read_named, read_text
 from memguard.pressure.limits import Limit, Limits, read_limits
-from memguard.pressure.reading import Bound, MemoryReading
+from memguard.pressure.reading import Bound, MemoryReading, MemoryUse
 from memguard.settings import PressureSettings
 
 _MOST_OF_TIME_RATIO = 0.01
@@ -125,6 +125,7 @@ class MemoryReader:
             _MOST_OF_TIME_RATIO,
         )
         self._reading = Costly(self._read, settings.usage_seconds)
+        self._use = Costly(self._read_use, settings.usage_seconds)
 
     def read(self, *, fresh: bool = False) -> MemoryReading:
         """Give what memory is in use, as new as the rates allow.
@@ -137,17 +138,34 @@ class MemoryReader:
                 self._start()
             return self._reading.get(self._clock)
 
+    def read_use(self) -> MemoryUse:
+        """Give what is in use of each limit, as new as the rates allow.
+
+        Cost:
+            A third of `read`: no allocator is asked.
+        """
+        with self._lock:
+            if self._pid != os.getpid():
+                self._start()
+            return self._use.get(self._clock)
+
     def limits(self) -> Limits:
         """Give the limits, as new as their rate allows."""
         with self._lock:
             return self._limits.get(self._clock)
+
+    def _read_use(self) -> MemoryUse:
+        limits = self._limits.get(self._clock)
+        process = _read_process(self._root)
+        usage = _Usage(self._root, process, limits.cgroup)
+        return MemoryUse(process.rss_bytes, _bounds_of(limits, usage))
 
     def _read(self) -> MemoryReading:
         limits = self._limits.get(self._clock)
         allocators = self._allocators.get(self._clock)
         process = _read_process(self._root)
         usage = _Usage(self._root, process, limits.cgroup)
-        bounds = [(limit, usage.of(limit)) for limit in limits.each]
+        bounds = _bounds_of(limits, usage)
         malloc = allocators.malloc
         unknown = dict(limits.unknown)
         own = limits.cgroup.own if limits.cgroup else None
@@ -175,9 +193,14 @@ class MemoryReader:
             small_bytes_estimate=allocators.small_bytes_estimate,
             cgroup_used_bytes=cgroup_used,
             stall_ratio=stall,
-            bounds=tuple(Bound(limit, used) for limit, used in bounds if used is not None),
+            bounds=bounds,
             unknown=unknown,
         )
+
+
+def _bounds_of(limits: Limits, usage: _Usage) -> tuple[Bound, ...]:
+    each = [(limit, usage.of(limit)) for limit in limits.each]
+    return tuple(Bound(limit, used) for limit, used in each if used is not None)
 
 
 def read_memory(

@@ -7,25 +7,32 @@ Does not cover: waiting, queues, depth (``admission``).
 See also: ``spawning`` for the rule.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
+from memguard._admission import Spare
 from memguard.errors import LimitOutOfRangeError
 from memguard.events import EventBus
 from memguard.pressure.memory import MemoryReader
+from memguard.pressure.reading import MemoryUse
 from memguard.pressure.spawning import (
+    GRANTED,
     Asked,
     Decision,
     MonitorState,
-    count_room,
+    assumed_bytes,
     decide,
-    with_starts,
+    learn,
+    spare_bytes,
 )
 from memguard.settings import PressureSettings
+
+_FASTEST_BYTES_PER_SECOND = 10e9
+"""Memory does not get into use faster: a processor that does nothing but touch new pages
+reaches 2e9 to 4e9 [bytes/s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +50,6 @@ class MonitorStatistics:
     refused_count: int
     promised_bytes: int
     reservation_count: int
-
-
-_GRANTED = Decision(True)
-
-_FAR_COUNT = 100
-"""Memory for so many more, each taken for what starts took lately, is far from a limit."""
-
-_FAR_FACTOR = 10
-"""So much longer a reading is good then: a look takes as long as a hundred starts."""
 
 
 class Reservation:
@@ -96,6 +94,10 @@ class ResourceMonitor:
         reader: Where memory is read.
         clock: Seconds that only grow.
 
+    Attributes:
+        spare: Call it to do as `can_spawn` where all limits are far; False means to
+            ask, and counts for nothing.
+
     Thread-safety:
         Any thread; a question and the promise that follows are one step.
     """
@@ -116,10 +118,8 @@ class ResourceMonitor:
         self._state = MonitorState()
         self._promises: list[Reservation] = []
         self._highest_bytes = 0
-        # Until then so many more may start without another look.
-        self._easy_until_seconds = -math.inf
-        self._easy_left_count = 0
-        self._easy_count = 0
+        self.spare = Spare(clock)
+        self._unsized_count = 0
         self._granted_count = 0
         self._refused_count = 0
 
@@ -137,13 +137,6 @@ class ResourceMonitor:
 
     def ask(self, *, needed_bytes: int = 0) -> Decision:
         """Do as `can_spawn`, and say why not, and when to ask again."""
-        if needed_bytes == 0:
-            with self._lock:
-                if self._easy_left_count and self._clock() < self._easy_until_seconds:
-                    self._easy_left_count -= 1
-                    self._easy_count += 1
-                    self._granted_count += 1
-                    return _GRANTED
         return self._ask(needed_bytes, promise=False)[0]
 
     def reserve(self, needed_bytes: int) -> Reservation | None:
@@ -163,31 +156,58 @@ class ResourceMonitor:
             raise LimitOutOfRangeError(
                 "needed_bytes", needed_bytes, "a whole number of bytes of at least 0"
             )
+        if not (needed_bytes or promise) and self.spare():
+            return GRANTED, None
         made = None
         with self._lock:
-            reading = self._reader.read()
-            self._settle(reading.rss_bytes)
-            asked = Asked(reading, needed_bytes, self._promised_bytes(), self._clock(), promise)
-            state = with_starts(self._state, self._easy_count, asked.now_seconds, self.settings)
-            decision, self._state, events = decide(asked, self.settings, state)
-            self._easy_count = 0
-            self._easy_left_count = count_room(asked, self.settings, self._state)
-            good_seconds = self.settings.usage_seconds
-            if self._easy_left_count >= _FAR_COUNT:
-                good_seconds *= _FAR_FACTOR
-            self._easy_until_seconds = asked.now_seconds + good_seconds
+            # Nobody takes from it what is decided about here.
+            self.spare.close()
+            now = self._clock()
+            self.spare.forget(now - self.settings.ramp_seconds)
+            last_seconds = self.spare.last_seconds()
+            use = self._reader.read_use()
+            self._settle(use.rss_bytes)
+            start_count = self.spare.granted_count + self._unsized_count
+            self._state = learn(now, use.rss_bytes, start_count, self.settings, self._state)
+            asked = Asked(
+                use,
+                needed_bytes,
+                self._promised_bytes(),
+                self.spare.unseen_bytes,
+                None if last_seconds is None else now - last_seconds,
+            )
+            decision, self._state, events = decide(asked, self.settings, self._state)
             if decision.granted:
                 self._granted_count += 1
                 if promise:
                     made = Reservation(self, needed_bytes)
                     self._promises.append(made)
-                    self._easy_left_count = 0
+                else:
+                    self._unsized_count += needed_bytes == 0
+                    size_bytes = needed_bytes or assumed_bytes(self.settings, self._state)
+                    self.spare.note(now, size_bytes)
             else:
                 self._refused_count += 1
+            self._open_spare(use, now)
         # Listeners may ask the monitor.
         for event in events:
             self._bus.emit(event)
         return decision, made
+
+    def _open_spare(self, use: MemoryUse, now_seconds: float) -> None:
+        """Let starts be granted by this reading, if all limits are far.
+
+        Then they need neither a new reading nor a decision each. Half of what is left
+        is for them; the reading is too old before the other half can be in use, or as
+        soon as the limits are.
+        """
+        settings = self.settings
+        half = spare_bytes(use, settings) / 2
+        if self._state.refusing or self._promises or half <= 0:
+            return
+        seconds = min(half / _FASTEST_BYTES_PER_SECOND, settings.limit_seconds)
+        each_bytes = assumed_bytes(settings, self._state)
+        self.spare.open(half, now_seconds + seconds, each_bytes, settings.ramp_seconds)
 
     def _settle(self, used_bytes: int) -> None:
         """Take what the process grew by from the oldest promises."""
@@ -216,7 +236,7 @@ class ResourceMonitor:
         """Say what was granted, refused and promised so far."""
         with self._lock:
             return MonitorStatistics(
-                self._granted_count,
+                self._granted_count + self.spare.granted_count,
                 self._refused_count,
                 self._promised_bytes(),
                 len(self._promises),

@@ -34,6 +34,19 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """The part of a reading that a start asks for; what costs most is not in it.
+
+    Attributes:
+        rss_bytes: Resident size of the process [bytes].
+        bounds: Each limit, with what is in use of it.
+    """
+
+    rss_bytes: int
+    bounds: tuple[Bound, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryReading:
     """Memory at one moment; None is what cannot be known here.
 

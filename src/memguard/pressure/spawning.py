@@ -4,18 +4,16 @@ Covers: the rule, without a clock or a file.
 Does not cover: reading memory, promises, and telling others (``monitor``).
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from memguard.events import Event
 from memguard.pressure.events import SpawnsAllowed, SpawnsRefused
-from memguard.pressure.reading import MemoryReading
+from memguard.pressure.reading import MemoryUse
 from memguard.settings import PressureSettings
 
 _FORGETTING_RATIO = 0.25
 """How much of what starts take less is believed at each look."""
-
-_MOST_ROOM = 1000
-"""Starts on one reading where no limit is known."""
 
 _LEAST_ASSUMED_RATIO = 1 / 128
 """A start counts at least for this share of what is assumed at first: 64 KiB of 8 MiB."""
@@ -26,18 +24,19 @@ class Asked:
     """What a decision is made from.
 
     Attributes:
-        reading: Memory as it is.
+        use: Memory as it is.
         needed_bytes: What the new agent will take [bytes].
         promised_bytes: What others were promised and do not use yet [bytes].
-        now_seconds: The time, on a clock that only grows [s].
-        is_promise: The bytes will be promised, and so need not be guessed.
+        unseen_bytes: What was granted, without a promise, so shortly before that no
+            reading may show it [bytes].
+        unseen_seconds: How long ago the last of those was [s]; None if there is none.
     """
 
-    reading: MemoryReading
+    use: MemoryUse
     needed_bytes: int
     promised_bytes: int
-    now_seconds: float
-    is_promise: bool = False
+    unseen_bytes: float = 0
+    unseen_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,6 @@ class MonitorState:
     Attributes:
         refusing: Spawns are refused until memory is below the lower ratio.
         refused_count: How many were refused since that began.
-        unseen: What was granted, without a promise, so shortly before that no reading
-            may show it.
         learned_bytes: What a start that did not say what it needs took lately; None
             until that was seen [bytes].
         mark: Since when starts are counted to learn that; None for not at all.
@@ -56,24 +53,8 @@ class MonitorState:
 
     refusing: bool = False
     refused_count: int = 0
-    unseen: tuple["Starts", ...] = ()
     learned_bytes: float | None = None
     mark: "Mark | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Starts:
-    """What was granted within a short time.
-
-    Attributes:
-        begun_seconds: When the first was [s].
-        last_seconds: When the last was [s].
-        size_bytes: What they count for together [bytes].
-    """
-
-    begun_seconds: float
-    last_seconds: float
-    size_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +64,12 @@ class Mark:
     Attributes:
         now_seconds: When it was [s].
         rss_bytes: What was resident then [bytes].
-        start_count: Starts since then that did not say what they need [count].
+        start_count: Starts until then that did not say what they need [count].
     """
 
     now_seconds: float
     rss_bytes: int
-    start_count: int = 0
+    start_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +87,9 @@ class Decision:
     retry_after_seconds: float | None = None
 
 
+GRANTED = Decision(True)
+
+
 def decide(
     asked: Asked, settings: PressureSettings, state: MonitorState
 ) -> tuple[Decision, MonitorState, tuple[Event, ...]]:
@@ -115,7 +99,7 @@ def decide(
         The answer, what to remember, and what happened.
     """
     reason = _too_full(asked, settings, refusing=state.refusing)
-    ratio = _ratio_with(asked.reading, asked.promised_bytes)
+    ratio = _ratio_with(asked.use, asked.promised_bytes)
     if reason:
         event = SpawnsRefused(reason, ratio)
         return (
@@ -124,117 +108,86 @@ def decide(
             () if state.refusing else (event,),
         )
     events = (SpawnsAllowed(ratio, state.refused_count),) if state.refusing else ()
-    seen_seconds = asked.now_seconds - settings.ramp_seconds
-    unseen = tuple(starts for starts in state.unseen if starts.last_seconds > seen_seconds)
-    learned_bytes, mark = _learn(asked, settings, state)
-    decision = _throttle(asked, settings, unseen)
-    if decision.granted and not asked.is_promise:
-        if not asked.needed_bytes:
-            mark = Mark(mark.now_seconds, mark.rss_bytes, mark.start_count + 1)
-        size_bytes = asked.needed_bytes or _assumed_bytes(settings, learned_bytes)
-        unseen = _with_start(unseen, asked.now_seconds, size_bytes, settings)
-    return decision, MonitorState(False, 0, unseen, learned_bytes, mark), events
+    return _throttle(asked, settings), replace(state, refusing=False, refused_count=0), events
 
 
-def _learn(
-    asked: Asked, settings: PressureSettings, state: MonitorState
-) -> tuple[float | None, Mark]:
-    """Compare what the process grew by with how many were started, once it can be seen."""
-    rss_bytes, now = asked.reading.rss_bytes, asked.now_seconds
-    mark = state.mark
-    if mark is None:
-        return state.learned_bytes, Mark(now, rss_bytes)
-    if now - mark.now_seconds < settings.ramp_seconds:
-        return state.learned_bytes, mark
-    if not mark.start_count:
-        return state.learned_bytes, Mark(now, rss_bytes)
-    grown_bytes = max(0, rss_bytes - mark.rss_bytes) / mark.start_count
-    learned = state.learned_bytes
-    if learned is not None and grown_bytes < learned:
-        # A larger one counts at once, a smaller one when it was seen again and again.
-        grown_bytes = learned + _FORGETTING_RATIO * (grown_bytes - learned)
-    return grown_bytes, Mark(now, rss_bytes)
-
-
-def count_room(asked: Asked, settings: PressureSettings, state: MonitorState) -> int:
-    """Say how many more may start on the same reading, each without saying what it needs.
-
-    So many are granted whatever happens, for all of them together stay below each limit.
-    """
-    if asked.promised_bytes or state.refusing:
-        return 0
-    unseen_bytes = sum(starts.size_bytes for starts in state.unseen)
-    ratio = min(settings.ramp_ratio, settings.refuse_ratio)
-    rooms = [
-        ratio * bound.limit.limit_bytes - bound.used_bytes - unseen_bytes
-        for bound in asked.reading.bounds
-    ]
-    if settings.refuse_used_bytes is not None:
-        rooms.append(settings.refuse_used_bytes - asked.reading.rss_bytes - unseen_bytes)
-    # One less, for a ratio that is reached refuses.
-    each_bytes = max(1.0, _assumed_bytes(settings, state.learned_bytes))
-    fitting = (int(room_bytes / each_bytes) - 1 for room_bytes in rooms)
-    return max(0, min(fitting, default=_MOST_ROOM))
-
-
-def with_starts(
-    state: MonitorState, count: int, now_seconds: float, settings: PressureSettings
+def learn(
+    now_seconds: float,
+    rss_bytes: int,
+    start_count: int,
+    settings: PressureSettings,
+    state: MonitorState,
 ) -> MonitorState:
-    """Note starts that were granted within a `count_room`."""
-    if not count or state.mark is None:
-        return state
-    size_bytes = count * _assumed_bytes(settings, state.learned_bytes)
+    """Compare what the process grew by with how many were started, once it can be seen.
+
+    Args:
+        now_seconds: The time, on a clock that only grows [s].
+        rss_bytes: What is resident now [bytes].
+        start_count: Starts so far that did not say what they need [count].
+        settings: When it can be seen.
+        state: What was learned before.
+    """
     mark = state.mark
-    return replace(
-        state,
-        unseen=_with_start(state.unseen, now_seconds, size_bytes, settings),
-        mark=Mark(mark.now_seconds, mark.rss_bytes, mark.start_count + count),
-    )
+    if mark is not None and now_seconds - mark.now_seconds < settings.ramp_seconds:
+        return state
+    here = Mark(now_seconds, rss_bytes, start_count)
+    if mark is None or start_count == mark.start_count:
+        return replace(state, mark=here)
+    each_bytes = max(0, rss_bytes - mark.rss_bytes) / (start_count - mark.start_count)
+    learned = state.learned_bytes
+    if learned is not None and each_bytes < learned:
+        # A larger one counts at once, a smaller one when it was seen again and again.
+        each_bytes = learned + _FORGETTING_RATIO * (each_bytes - learned)
+    return replace(state, mark=here, learned_bytes=each_bytes)
 
 
-def _assumed_bytes(settings: PressureSettings, learned_bytes: float | None) -> float:
-    if learned_bytes is None:
+def assumed_bytes(settings: PressureSettings, state: MonitorState) -> float:
+    """Give what a start that does not say what it needs counts for [bytes]."""
+    if state.learned_bytes is None:
         return settings.assumed_bytes
     # Never nothing: the next ones may be larger.
-    return max(learned_bytes, settings.assumed_bytes * _LEAST_ASSUMED_RATIO)
+    return max(state.learned_bytes, settings.assumed_bytes * _LEAST_ASSUMED_RATIO)
 
 
-def _with_start(
-    unseen: tuple[Starts, ...], now: float, size_bytes: float, settings: PressureSettings
-) -> tuple[Starts, ...]:
-    # Thousands may be started while none can be seen: those of a tenth of that time are one.
-    if unseen and now - unseen[-1].begun_seconds <= settings.ramp_seconds / 10:
-        last = unseen[-1]
-        return (*unseen[:-1], Starts(last.begun_seconds, now, last.size_bytes + size_bytes))
-    return (*unseen, Starts(now, now, size_bytes))
+def spare_bytes(use: MemoryUse, settings: PressureSettings) -> float:
+    """Give how much more may be in use without a start that is refused [bytes].
+
+    Returns:
+        Infinity where no limit is known; nothing, or less, from a limit on.
+    """
+    ratio = min(settings.refuse_ratio, settings.ramp_ratio)
+    spare = min(
+        (ratio * bound.limit.limit_bytes - bound.used_bytes for bound in use.bounds),
+        default=math.inf,
+    )
+    if settings.refuse_used_bytes is None:
+        return spare
+    return min(spare, settings.refuse_used_bytes - use.rss_bytes)
 
 
-def _throttle(asked: Asked, settings: PressureSettings, unseen: tuple[Starts, ...]) -> Decision:
+def _throttle(asked: Asked, settings: PressureSettings) -> Decision:
     """Say whether this one fits beside what is in use, promised, and not seen yet."""
-    unseen_bytes = sum(starts.size_bytes for starts in unseen)
-    wait_seconds = None
-    if unseen:
-        wait_seconds = unseen[-1].last_seconds + settings.ramp_seconds - asked.now_seconds
+    unseen_bytes, is_unseen = asked.unseen_bytes, asked.unseen_seconds is not None
+    wait_seconds = (
+        None if asked.unseen_seconds is None else settings.ramp_seconds - asked.unseen_seconds
+    )
     reason = _does_not_fit(asked, settings, unseen_bytes)
     if reason:
         return Decision(False, reason, wait_seconds)
-    ratio = _ratio_with(asked.reading, asked.promised_bytes + unseen_bytes)
-    if unseen and ratio is not None and ratio >= settings.ramp_ratio:
+    ratio = _ratio_with(asked.use, asked.promised_bytes + unseen_bytes)
+    if is_unseen and ratio is not None and ratio >= settings.ramp_ratio:
         reason = (
             f"{ratio:.1%} of the memory limit may be in use, for the effect of the last start"
             f" cannot be seen yet; from {settings.ramp_ratio:.0%} on they are granted"
             f" {settings.ramp_seconds:g} s apart"
         )
         return Decision(False, reason, wait_seconds)
-    return Decision(True)
+    return GRANTED
 
 
-def _ratio_with(reading: MemoryReading, more_bytes: float) -> float | None:
+def _ratio_with(use: MemoryUse, more_bytes: float) -> float | None:
     return max(
-        (
-            (bound.used_bytes + more_bytes) / max(1, bound.limit.limit_bytes)
-            for bound in reading.bounds
-        ),
+        ((bound.used_bytes + more_bytes) / max(1, bound.limit.limit_bytes) for bound in use.bounds),
         default=None,
     )
 
@@ -245,17 +198,17 @@ def _too_full(asked: Asked, settings: PressureSettings, *, refusing: bool) -> st
     most_used = settings.refuse_used_bytes
     if most_used is not None:
         # The lower end of a size is as far below it as that of a share.
-        used = asked.reading.rss_bytes + asked.promised_bytes
+        used = asked.use.rss_bytes + asked.promised_bytes
         if used >= most_used * (1 - margin / settings.refuse_ratio):
             return (
                 f"the process has {_megabytes(used)} in use or promised; spawns are refused"
                 f" from {_megabytes(most_used)} on"
             )
-    ratio = _ratio_with(asked.reading, asked.promised_bytes)
+    ratio = _ratio_with(asked.use, asked.promised_bytes)
     if ratio is None or ratio < settings.refuse_ratio - margin:
         return ""
     tightest = max(
-        asked.reading.bounds,
+        asked.use.bounds,
         key=lambda bound: (
             (bound.used_bytes + asked.promised_bytes) / max(1, bound.limit.limit_bytes)
         ),
@@ -272,7 +225,7 @@ def _does_not_fit(asked: Asked, settings: PressureSettings, unseen_bytes: float)
     if not asked.needed_bytes:
         return ""
     more_bytes = asked.promised_bytes + unseen_bytes + asked.needed_bytes
-    for bound in asked.reading.bounds:
+    for bound in asked.use.bounds:
         most = settings.refuse_ratio * bound.limit.limit_bytes
         together = bound.used_bytes + more_bytes
         if together > most:
@@ -281,7 +234,7 @@ def _does_not_fit(asked: Asked, settings: PressureSettings, unseen_bytes: float)
                 f" {bound.limit.source}; up to {_megabytes(most)} may be used"
             )
     most_used = settings.refuse_used_bytes
-    together = asked.reading.rss_bytes + more_bytes
+    together = asked.use.rss_bytes + more_bytes
     if most_used is not None and together > most_used:
         return f"{_megabytes(together)} would be more than the {_megabytes(most_used)} of the limit"
     return ""

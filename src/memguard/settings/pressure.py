@@ -31,8 +31,8 @@ class PressureSettings(Room):
             refused [s].
         assumed_bytes: What a start that does not say what it needs counts for until
             then [bytes]; once it was seen what starts take, that counts.
-        usage_seconds: A reading of what is in use is good for this long [s]; ten times
-            as long for a start that is far from all limits.
+        usage_seconds: A reading of what is in use is good for this long [s]; for a start
+            far from all limits, for up to `limit_seconds`.
         allocator_seconds: ... and one of the allocators [s].
         limit_seconds: ... and one of limits, which may be resized [s].
         sample_seconds: How often a guard looks at memory by itself [s].
