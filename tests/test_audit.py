@@ -81,6 +81,7 @@ def test_what_was_asked_and_decided_is_read_again(tmp_path):
     audit.close()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 def test_the_file_is_for_this_user_alone(tmp_path):
     """From the moment it is made."""
     old = os.umask(0)
@@ -371,6 +372,7 @@ def said_until_killed(writer, line_count):
     return [tuple(line.split()) for line in said if line.endswith("\n")]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
 def test_kills_at_any_moment_lose_nothing_and_invent_nothing(tmp_path):
     """Two processes write; each is killed again and again: 1,000 decisions and more."""
     path = tmp_path / "audit.db"

@@ -108,7 +108,11 @@ class Endpoint:
             server.socket.close()
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+# Windows has none, and must be able to import this.
+_UnixServer: Any = getattr(socketserver, "UnixStreamServer", socketserver.TCPServer)
+
+
+class _Server(socketserver.ThreadingMixIn, _UnixServer):  # type: ignore[misc]
     daemon_threads = True
     block_on_close = False
 
