@@ -4,11 +4,14 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import memguard
 from process import run_fresh
+
+SCRIPTS = Path(__file__).parent / "scripts"
 
 SEEN = """
 import _thread, atexit, gc, json, signal, sys, warnings
@@ -132,14 +135,25 @@ def test_submodules_can_be_imported_from_the_package():
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(memguard.__all__) - {"__version__"}))
-def test_each_public_name_survives_pickling(name):
+def failing(statements):
+    """Run each in a process of its own; gives those that failed, and how."""
+    run = subprocess.run(
+        [sys.executable, SCRIPTS / "run_in_forks.py"],
+        input=json.dumps(statements),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return json.loads(run.stdout)
+
+
+def test_each_public_name_survives_pickling():
     """Classes, functions and settings are found again where they are defined."""
-    code = f"""
-import memguard, pickle
-print(pickle.loads(pickle.dumps(memguard.{name})) == memguard.{name})
-"""
-    assert fresh(code).strip() == "True"
+    names = sorted(set(memguard.__all__) - {"__version__"})
+    assert len(names) > 100
+    same = "assert pickle.loads(pickle.dumps(memguard.{0})) == memguard.{0}"
+    assert failing([f"import memguard, pickle; {same.format(name)}" for name in names]) == {}
 
 
 def test_importing_changes_nothing_in_the_process(seen):
@@ -182,16 +196,19 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_each_module_can_be_imported_first(name):
+def test_each_module_can_be_imported_first():
     """No module needs that another was imported before."""
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"import {name}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (run.returncode, run.stderr) == (0, "")
+    assert failing([f"import {name}" for name in MODULES]) == {}
+
+
+def test_what_fails_in_a_fork_is_told():
+    """An error, a warning, and an exit; what goes well is not."""
+    told = failing(["1 / 0", "import warnings; warnings.warn('late')", "raise SystemExit(3)", "1"])
+    assert [said.splitlines()[-1].partition(":")[0] for said in told.values()] == [
+        "ZeroDivisionError",
+        "UserWarning",
+        "SystemExit",
+    ]
 
 
 def test_the_modules_are_all_there():
