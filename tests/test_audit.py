@@ -433,6 +433,71 @@ def test_a_forked_child_writes_too(tmp_path):
     audit.close()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_what_a_child_writes_stays_when_the_parent_closes(tmp_path):
+    """No connection is shared across a fork, nor what SQLite knows of its locks."""
+    audit = AuditLog(tmp_path / "audit.db")
+    fill(audit, 1)
+    closed_read, closed_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            fill(audit, 1)
+            os.read(closed_read, 1)
+            fill(audit, 1)
+        finally:
+            os._exit(0)
+    while len(list(read_entries(tmp_path / "audit.db"))) < 4:
+        pass
+    audit.close()
+    os.write(closed_write, b".")
+    os.waitpid(child, 0)
+    os.close(closed_read)
+    os.close(closed_write)
+    found = verify_file(tmp_path / "audit.db")
+    assert (found.is_sound, found.entry_count) == (True, 6)
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path):
+    """It is no audit, and becomes none."""
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.commit()
+    before = path.read_bytes()
+    with pytest.raises(UnreadableAuditError, match="another program"):
+        AuditLog(path)
+    assert path.read_bytes() == before
+
+
+def test_an_interrupt_in_the_wait_for_others_leaves_no_transaction(tmp_path, monkeypatch):
+    """The next entry is written as if nothing had been."""
+    audit = AuditLog(tmp_path / "audit.db")
+
+    class Interrupting:
+        def __init__(self, connection):
+            self.connection = connection
+
+        def execute(self, statement, *values):
+            done = self.connection.execute(statement, *values)
+            if statement == "BEGIN IMMEDIATE":
+                raise KeyboardInterrupt
+            return done
+
+        def __getattr__(self, name):
+            return getattr(self.connection, name)
+
+    connection = audit._connection
+    audit._connection = Interrupting(connection)
+    with pytest.raises(KeyboardInterrupt):
+        audit.requested(REQUEST)
+    audit._connection = connection
+    fill(audit, 1)
+    assert audit.verify().entry_count == 2
+    audit.close()
+
+
 # With the manager.
 
 

@@ -314,9 +314,19 @@ def test_starts_count_for_what_they_were_seen_to_take():
 
     assert burst() == 6  # 600 MiB of 1,000 may be in use from then on
     machine.use(0.001, wait_seconds=0.2)
-    assert machine.can_spawn()  # six took 1 MiB: a 128th of 100 MiB each is the least
-    assert burst() == 766
+    assert machine.can_spawn()  # six took 1 MiB: believed little by little
+    assert burst() == 63
+    for _ in range(30):
+        machine.use(0.001, wait_seconds=0.2)
+        assert machine.can_spawn()
+    machine.use(0.001, wait_seconds=0.2)
+    assert burst() == 767  # a 128th of 100 MiB each is the least
     machine.use(0.001, wait_seconds=0.2)
     assert machine.can_spawn()
     machine.use(0.101, wait_seconds=0.2)
     assert burst() == 5  # one took 100 MiB, and so may the next ones
+    for _ in range(30):
+        machine.use(0.101, wait_seconds=0.2)
+        assert machine.can_spawn()
+    machine.use(0.101, wait_seconds=0.2)
+    assert burst() == 20  # for as many end as start: each counts for a quarter of that

@@ -676,3 +676,110 @@ def test_a_manager_and_all_that_it_knew_go_at_once():
         assert gone() is None
     finally:
         gc.enable()
+
+
+# What must never be a yes, or wait for ever.
+
+
+@pytest.mark.parametrize("answer", ["yes", 1, Decision.deny("dora"), None])
+def test_a_subclass_approves_by_a_clear_yes_only(answer):
+    """Whatever else it gives back is none; also a coroutine, which is awaited."""
+
+    class Answers(HumanOversightManager):
+        def _request_approval(self, message):
+            return answer
+
+    class AnswersLater(HumanOversightManager):
+        async def _request_approval(self, message):
+            return answer if answer is not None else False
+
+    assert not Answers().requires_oversight("deep_delegation", {"depth": 9})
+    assert not AnswersLater().requires_oversight("deep_delegation", {"depth": 9})
+
+
+def test_an_answer_to_one_operation_is_none_to_another():
+    """Whatever the keys."""
+    manager = HumanOversightManager(
+        lambda request: (
+            Decision("approve", "alice", remember_seconds=60)
+            if request.operation == "list"
+            else False
+        )
+    )
+    assert manager.ask("list", "?", idempotency_key="k").is_approved
+    assert not manager.ask("wipe", "?", idempotency_key="k").is_approved
+    assert not manager.requires_oversight(
+        "deep_delegation", {"depth": 9, "idempotency_key": None, "chain": ("a",)}
+    )
+
+
+def test_only_a_decision_decides():
+    """And what is none does not use the request up."""
+
+    def decide(event):
+        with pytest.raises(WrongTypeError, match="a Decision"):
+            manager.decide(event.request.id, True)
+        manager.decide(event.request.id, Decision.approve("alice"))
+
+    manager = HumanOversightManager()
+    manager.events.subscribe(ApprovalRequested, decide)
+    assert manager.ask("deploy", "?").is_approved
+
+
+@pytest.mark.parametrize("audit", [False, True])
+def test_who_joins_is_answered_also_when_the_first_asker_is_cancelled_at_once(audit):
+    """Asking goes on without the one who began it."""
+
+    async def run():
+        first = asyncio.create_task(manager.aask("deploy", "?", idempotency_key="k"))
+        second = asyncio.create_task(manager.aask("deploy", "?", idempotency_key="k"))
+        while manager.statistics().asked_count < 2:
+            await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    manager = HumanOversightManager(decides("approve"), audit=Book() if audit else None)
+    assert asyncio.run(run()).is_approved
+    manager.close()
+
+
+def test_a_policy_that_raises_denies(caplog):
+    """As any approver that does."""
+
+    class Broken(ApprovalPolicy):
+        def __call__(self, request):
+            raise KeyError("rules")
+
+    decision = HumanOversightManager(Broken([])).ask("deploy", "?")
+    assert "KeyError" in decision.why
+    assert "approver raised" in caplog.text
+
+
+def test_an_interrupt_while_it_is_written_down_leaves_nobody_waiting():
+    """The others who asked are denied."""
+
+    class Interrupted(Book):
+        def decided(self, request, decision, how):
+            raise KeyboardInterrupt
+
+    def decide(event):
+        with pytest.raises(KeyboardInterrupt):
+            manager.decide(event.request.id, Decision.approve("alice"))
+
+    manager = HumanOversightManager(audit=Interrupted())
+    manager.events.subscribe(ApprovalRequested, decide)
+    assert not manager.ask("deploy", "?").is_approved
+
+
+def test_an_asker_that_the_collector_drops_withdraws_wherever_that_happens():
+    """Also on a thread that counts at that moment."""
+    manager = HumanOversightManager()
+    loop = asyncio.new_event_loop()
+    asking = loop.create_task(manager.aask("deploy", "?"))
+    loop.run_until_complete(asyncio.sleep(0))
+    asking._log_destroy_pending = False
+    loop.close()
+    del asking
+    with manager._desk._lock:
+        gc.collect()
+    assert manager.statistics().how_counts == {How.WITHDRAWN: 1}

@@ -190,7 +190,7 @@ class Metrics:
         self._events = events
         self._reader = reader or MemoryReader()
         self._wall_clock = wall_clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._history: deque[MetricsSnapshot] = deque(maxlen=self.settings.history_count)
         self._recent: deque[tuple[float, Event]] = deque(maxlen=self.settings.event_count)
         self._event_counts: Counter[str] = Counter()

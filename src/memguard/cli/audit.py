@@ -106,7 +106,7 @@ def _line(request: list[Any]) -> str:
     first = request[0]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.at))
     fields = first.fields
-    text = f"{when}  {first.request_id}  {fields['operation']}"
+    text = f"{when}  {first.request_id}  {fields.get('operation', '?')}"
     if fields.get("chain"):
         text += f"  {' -> '.join(fields['chain'])}"
     decided = [entry for entry in request if entry.kind == "decided"]
@@ -114,19 +114,18 @@ def _line(request: list[Any]) -> str:
         return f"{text}\n    no decision: it waits, or its process was killed"
     for entry in decided:
         fields = entry.fields
-        word = "approved" if fields["verdict"] == "approve" else "denied"
-        why = f": {fields['why']}" if fields["why"] else ""
-        text += (
-            f"\n    {word} by {fields['by']}{why} ({fields['how']}, {entry.at - first.at:.1f} s)"
-        )
+        word = "approved" if fields.get("verdict") == "approve" else "denied"
+        why = f": {fields['why']}" if fields.get("why") else ""
+        after = f"{fields.get('how', '?')}, {entry.at - first.at:.1f} s"
+        text += f"\n    {word} by {fields.get('by', '?')}{why} ({after})"
     return text
 
 
 def _summary(entries: list[Any]) -> str:
     requests = _requests(entries)
     decisions = [entry.fields for entry in entries if entry.kind == "decided"]
-    denied_count = sum(fields["verdict"] == "deny" for fields in decisions)
-    unasked_count = sum(fields["how"] in ("queue full", "closed") for fields in decisions)
+    denied_count = sum(fields.get("verdict") == "deny" for fields in decisions)
+    unasked_count = sum(fields.get("how") in ("queue full", "closed") for fields in decisions)
     coverage = 1 - unasked_count / len(requests) if requests else 1.0
     return (
         f"\n{len(requests):,} requests, {len(decisions):,} decided, {denied_count:,} denied;"

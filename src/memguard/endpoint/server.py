@@ -4,6 +4,7 @@ Covers: one line of JSON in, one out, on a Unix socket.
 Does not cover: what the commands do.
 """
 
+import contextlib
 import itertools
 import json
 import logging
@@ -97,7 +98,9 @@ class Endpoint:
             thread.join()
             server.server_close()
         if path is not None:
-            path.unlink(missing_ok=True)
+            # Its folder may be gone, or be somebody else's by now.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Let go in a child process, in which nobody listens: the socket is the parent's."""

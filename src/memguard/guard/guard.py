@@ -241,6 +241,7 @@ class Guard:
             self._reader,
             self.oversight,
             patience_seconds=self.settings.pressure.ramp_wait_seconds,
+            emergency_ratio=self.settings.alerts.emergency_ratio,
         )
         if self.oversight is None:
             self._asking = [memory]
@@ -317,22 +318,27 @@ class Guard:
         """
         if self._stop():
             # Who waits for an answer gets one, and so can end.
-            if self.oversight is not None:
-                self.oversight.close()
             try:
-                self.lifecycle.close()
+                if self.oversight is not None:
+                    self.oversight.close()
             finally:
-                self._close_audit()
+                try:
+                    self.lifecycle.close()
+                finally:
+                    self._close_audit()
 
     async def aclose(self) -> None:
         """Do as `close`, and await the async hooks that wait."""
         if self._stop():
-            if self.oversight is not None:
-                await self.oversight.aclose()
             try:
-                await self.lifecycle.aclose()
+                if self.oversight is not None:
+                    await self.oversight.aclose()
             finally:
-                self._close_audit()
+                # Also when this task is cancelled meanwhile.
+                try:
+                    await self.lifecycle.aclose()
+                finally:
+                    self._close_audit()
 
     def _close_audit(self) -> None:
         if self._audit is not None:
@@ -475,8 +481,6 @@ class Guard:
         if self._endpoint is not None:
             self._endpoint.abandon()
             self._endpoint = None
-        if self._audit is not None:
-            self._audit.renew()
         # Its agents are the parent's, and are missed by nobody here.
         self.lifecycle.abandon()
         self._build()

@@ -9,6 +9,7 @@ import time
 from memguard._admission import running_loop
 from memguard.errors import UnsupportedPythonError
 from memguard.metrics import Metrics
+from memguard.oversight.requests import How
 from memguard.pressure.collector import calculate_gc_effectiveness
 from memguard.rollbacks.heartbeat import Heartbeats
 from memguard.rollbacks.rollback import Rollback
@@ -44,8 +45,9 @@ class HarmWatch:
         now = time.monotonic()
         seen = self._metrics.snapshot()
         oversight = seen.oversight
-        denied_count = 0 if oversight is None else oversight.denied_count
-        approved_count = 0 if oversight is None else oversight.approved_count
+        # What nobody answered, or could not be asked, is no person's no.
+        denied_count = 0 if oversight is None else oversight.people_denied_count
+        decided_count = 0 if oversight is None else oversight.how_counts.get(How.ANSWERED, 0)
         self._rollback.take(
             RollbackReading(
                 now,
@@ -53,7 +55,7 @@ class HarmWatch:
                 0 if seen.admission is None else seen.admission.live_count,
                 self._effectiveness(now),
                 self._heartbeats.read_lag(),
-                approved_count + denied_count,
+                decided_count,
                 denied_count,
             )
         )

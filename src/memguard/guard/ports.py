@@ -78,6 +78,7 @@ class MemoryConsent:
         reader: Where memory is read.
         oversight: Asks people; None to take the monitor's word.
         patience_seconds: How long to wait for other starts [s].
+        emergency_ratio: From this share of the limit on nobody is asked.
         asks: False to ask nobody.
 
     Attributes:
@@ -92,10 +93,12 @@ class MemoryConsent:
         oversight: HumanOversightManager | None = None,
         *,
         patience_seconds: float = 0.0,
+        emergency_ratio: float = 1.0,
         asks: bool = True,
     ) -> None:
         self.patience_seconds = patience_seconds
         self.asks = asks
+        self._emergency_ratio = emergency_ratio
         self._monitor = monitor
         self._reader = reader
         self._oversight = oversight
@@ -149,7 +152,7 @@ class MemoryConsent:
         if objection is None or self._oversight is None or not self.asks:
             return None
         ratio = self._reader.read().used_ratio
-        if ratio is None:
+        if ratio is None or ratio >= self._emergency_ratio:
             return None
         return {"memory_percent": ratio * 100, "chain": asked.chain}
 

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -21,7 +21,7 @@ from typing import Any, Self
 from memguard._admission import running_loop
 from memguard.errors import LimitOutOfRangeError, WouldBlockLoopError, WrongTypeError
 from memguard.events import EventBus
-from memguard.oversight.approvers import ApprovalPolicy, Approver
+from memguard.oversight.approvers import Answer, ApprovalPolicy, Approver
 from memguard.oversight.clerk import Clerk
 from memguard.oversight.critical import Question, is_known, question_of, thresholds_of
 from memguard.oversight.desk import Desk, Record, Ticket
@@ -51,6 +51,7 @@ class OversightStatistics:
         pending_count: Requests that wait now.
         request_count: Requests that were made; several operations may share one.
         how_counts: Decided requests, by how they were.
+        people_denied_count: Requests that somebody answered with no.
         late_count: Answers that came when somebody else had decided.
         failed_count: Approvers that raised.
         unknown_counts: Operations that nobody knows, by name; the most frequent ones.
@@ -64,6 +65,7 @@ class OversightStatistics:
     pending_count: int
     request_count: int
     how_counts: Mapping[How, int]
+    people_denied_count: int
     late_count: int
     failed_count: int
     unknown_counts: Mapping[str, int]
@@ -132,7 +134,8 @@ class HumanOversightManager:
         )
         self._clerk = Clerk(is_needed=audit is not None)
         self._messenger = Messenger(self._desk, self._clerk)
-        self._lock = threading.Lock()
+        # The collector may drop an asker anywhere, which then withdraws.
+        self._lock = threading.RLock()
         self._counts: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
 
@@ -247,6 +250,8 @@ class HumanOversightManager:
             UnknownRequestError: It does not wait: somebody was faster, or it was never
                 asked.
         """
+        if not isinstance(decision, Decision):
+            raise WrongTypeError("decision", type(decision).__name__, "a Decision")
         self._desk.decide(request_id, decision)
 
     def statistics(self) -> OversightStatistics:
@@ -263,6 +268,7 @@ class HumanOversightManager:
                 pending_count=desk.pending_count,
                 request_count=desk.request_count,
                 how_counts=desk.how_counts,
+                people_denied_count=desk.people_denied_count,
                 late_count=desk.late_count,
                 failed_count=self._messenger.failed_count,
                 unknown_counts=dict(self._unknown),
@@ -349,9 +355,8 @@ class HumanOversightManager:
         ticket, is_new = self._take(question, timeout_seconds)
         try:
             if is_new:
-                approver = await self._clerk.run(partial(self._open, ticket, None))
-                if approver is not None:
-                    self._messenger.send(approver, ticket, loop)
+                # Others may join it: it goes on also when this task is cancelled.
+                self._clerk.submit(partial(self._open_and_send, ticket, loop))
             return self._came(await self._wait(ticket, TaskBell(loop)))
         except BaseException:  # cancelled, or its coroutine was dropped
             self._withdraw(ticket)
@@ -398,10 +403,29 @@ class HumanOversightManager:
             approver = approver.otherwise
         return None if ticket.is_claimed else approver
 
+    def _open_and_send(self, ticket: Ticket, loop: "asyncio.AbstractEventLoop") -> None:
+        """Do so for a task; on the clerk's thread, where there is one."""
+        approver = self._open(ticket, None)
+        if approver is None:
+            return
+        if running_loop() is loop:
+            self._messenger.send(approver, ticket, loop)
+            return
+        try:
+            loop.call_soon_threadsafe(self._messenger.send, approver, ticket, loop)
+        except RuntimeError:  # it is closed, but others may have joined
+            self._messenger.send(approver, ticket, None)
+
     def _usual_approver(self) -> Approver | None:
         if type(self)._request_approval is HumanOversightManager._request_approval:
             return self._approver
-        return lambda request: bool(self._request_approval(request.reason))
+        return self._ask_subclass
+
+    def _ask_subclass(self, request: ApprovalRequest) -> Answer | Awaitable[Answer]:
+        answer: Any = self._request_approval(request.reason)
+        # As in the original report, where nothing is said the answer is no. Whatever else
+        # it gives is read like an approver's answer: a coroutine is no yes.
+        return False if answer is None else answer
 
     def _came(self, decision: Decision) -> Decision:
         with self._lock:

@@ -13,6 +13,7 @@ import socket
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -90,16 +91,16 @@ class AuditLog:
         settings: OversightSettings | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._settings = settings or OversightSettings()
         self._wall_clock = wall_clock
-        self._lock = threading.Lock()
-        self._pid = 0
+        self._lock = threading.RLock()
         self._process = ""
         self._connection: sqlite3.Connection | None = None
         self._until_look_count = 0
         with self._lock:
             self._connected()
+        _logs.add(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {str(self.path)!r}>"
@@ -138,8 +139,9 @@ class AuditLog:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connected()
         # Immediate: what is read in it must be the last entry of all processes.
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            # Within, for an interrupt may come right after it has begun.
+            connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
         except BaseException:
@@ -232,7 +234,7 @@ class AuditLog:
         """Let go of the file; to write opens it again."""
         with self._lock:
             connection, self._connection = self._connection, None
-            if connection is not None and self._pid == os.getpid():
+            if connection is not None:
                 connection.close()
 
     def __enter__(self) -> Self:
@@ -241,22 +243,14 @@ class AuditLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def renew(self) -> None:
-        """Be usable in a child process, where whoever was writing is no more."""
-        self._lock = threading.Lock()
-
     # The file.
 
     def _connected(self) -> sqlite3.Connection:
-        if self._connection is not None and self._pid == os.getpid():
-            return self._connection
         if self._connection is not None:
-            # The parent's: to close it here would let go of what the parent has locked.
-            _OF_PARENTS.append(self._connection)
+            return self._connection
         with _Errors(self.path):
             self._connection = _connect(self.path, read_only=False)
-        self._pid = os.getpid()
-        self._process = f"{socket.gethostname()}:{self._pid}"
+        self._process = f"{socket.gethostname()}:{os.getpid()}"
         return self._connection
 
 
@@ -312,7 +306,36 @@ def verify_file(path: str | os.PathLike[str], *, head: str | None = None) -> Ver
     return found
 
 
-_OF_PARENTS: list[sqlite3.Connection] = []
+_logs: "weakref.WeakSet[AuditLog]" = weakref.WeakSet()
+_forking: list[AuditLog] = []
+
+
+def _close_before_fork() -> None:
+    # SQLite shares what it knows of locks between connections of a process, and a
+    # child would inherit it: so none is open while a child is made.
+    for log in list(_logs):
+        log._lock.acquire()
+        _forking.append(log)
+        log.close()
+
+
+def _go_on_in_parent() -> None:
+    while _forking:
+        _forking.pop()._lock.release()
+
+
+def _begin_in_child() -> None:
+    for log in _forking:
+        log._lock = threading.RLock()
+    _forking.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_close_before_fork,
+        after_in_parent=_go_on_in_parent,
+        after_in_child=_begin_in_child,
+    )
 
 
 class _Errors:
@@ -359,6 +382,8 @@ def _format_of(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, _FORMAT):
         raise UnreadableAuditError(path, f"its format is {version}, and {_FORMAT} is known")
+    if version == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        raise UnreadableAuditError(path, "it is a database of another program")
     return int(version)
 
 

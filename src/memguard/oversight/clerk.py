@@ -22,7 +22,7 @@ class Clerk:
     def __init__(self, *, is_needed: bool) -> None:
         self._is_needed = is_needed
         self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._is_closed = False
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
@@ -30,7 +30,7 @@ class Clerk:
         pool = self._opened()
         if pool is None:
             return work()
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await asyncio.shield(asyncio.wrap_future(pool.submit(work)))
 
     def submit(self, work: Callable[[], object]) -> None:
         """Do it after all that was asked for before, without waiting."""
@@ -46,7 +46,8 @@ class Clerk:
             self._is_closed = True
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=True)
+            # A listener that runs on it may close, too.
+            pool.shutdown(wait=threading.current_thread() not in pool._threads)
 
     def _opened(self) -> ThreadPoolExecutor | None:
         with self._lock:

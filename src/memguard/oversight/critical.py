@@ -109,13 +109,13 @@ def _make(
     context: Mapping[str, Any],
 ) -> Question:
     chain = tuple(context.get("chain", ()))
-    # While memory is short all ask the same; a delegation is asked for by its chain.
-    usual_key = operation if operation == MEMORY_PRESSURE else " -> ".join((operation, *chain))
+    given_key = context.get("idempotency_key")
+    usual_key = " -> ".join((operation, *chain))
     return Question(
         operation,
         str(context.get("reason", text)),
         context.get("measured", measured),
         context.get("limit", limit),
         chain,
-        str(context.get("idempotency_key", usual_key)),
+        usual_key if given_key is None else str(given_key),
     )

@@ -107,7 +107,8 @@ class Desk:
         self._record = record
         self.clock = clock
         self._wall_clock = wall_clock
-        self._lock = threading.Lock()
+        # The collector may drop an asker anywhere, which then withdraws.
+        self._lock = threading.RLock()
         self._is_closed = False
         self._by_key: dict[str, Ticket] = {}
         self._open: dict[str, Ticket] = {}
@@ -116,16 +117,19 @@ class Desk:
         self._counts: Counter[How] = Counter()
         self._request_count = 0
         self._late_count = 0
+        self._people_denied_count = 0
 
     # Asking.
 
     def take(self, question: Question, timeout_seconds: float) -> tuple[Ticket, bool]:
         """Give the ticket of a question, and whether it is a new one, to be published."""
-        self.expire_late()
+        if len(self._by_key) >= self._settings.max_pending_count:
+            self.expire_late()
         now = self.clock()
         asked_at = self._wall_clock()
         request_id = new_id()
-        key = question.idempotency_key or request_id
+        # An answer to one operation is none to another.
+        key = f"{question.operation}: {question.idempotency_key or request_id}"
         with self._lock:
             ticket = self._by_key.get(key)
             if ticket is not None:
@@ -193,7 +197,7 @@ class Desk:
         """Give the requests that wait, the oldest first."""
         self.expire_late()
         with self._lock:
-            return tuple(ticket.request for ticket in self._open.values())
+            return tuple(ticket.request for ticket in list(self._open.values()))
 
     # Deciding.
 
@@ -232,7 +236,7 @@ class Desk:
         """Deny what is past its time and whose asker is gone without a word."""
         now = self.clock()
         with self._lock:
-            late = [ticket for ticket in self._open.values() if ticket.deadline_seconds < now]
+            late = [ticket for ticket in list(self._open.values()) if ticket.deadline_seconds < now]
         for ticket in late:
             self.expire(ticket)
 
@@ -271,9 +275,17 @@ class Desk:
             except Exception as error:  # as above: what cannot be written down is a no
                 _LOG.exception("a decision could not be written down; request %s", request.id)
                 decision, how = _unrecorded(error), How.FAILED
+            except BaseException as error:  # an interrupt: others must not wait for ever
+                self._publish(ticket, _unrecorded(error), How.FAILED)
+                raise
+        self._publish(ticket, decision, how)
+
+    def _publish(self, ticket: Ticket, decision: Decision, how: How) -> None:
+        request = ticket.request
         with self._lock:
             ticket.decision, ticket.how = decision, how
             self._counts[how] += 1
+            self._people_denied_count += how is How.ANSWERED and not decision.is_approved
             _keep(self._decided, request.id, str(decision), _KNOWN_DECIDED)
             if how is How.ANSWERED and decision.remember_seconds > 0:
                 until = self.clock() + decision.remember_seconds
@@ -313,7 +325,11 @@ class Desk:
         """Give what was counted, as it is now."""
         with self._lock:
             return DeskCounts(
-                self._request_count, len(self._by_key), dict(self._counts), self._late_count
+                self._request_count,
+                len(self._by_key),
+                dict(self._counts),
+                self._late_count,
+                self._people_denied_count,
             )
 
 
@@ -326,15 +342,17 @@ class DeskCounts:
         pending_count: Requests that wait.
         how_counts: Decided requests, by how they were.
         late_count: Answers that came when the request was decided already.
+        people_denied_count: Requests that somebody answered with no.
     """
 
     request_count: int
     pending_count: int
     how_counts: Mapping[How, int]
     late_count: int
+    people_denied_count: int
 
 
-def _unrecorded(error: Exception) -> Decision:
+def _unrecorded(error: BaseException) -> Decision:
     return Decision.deny(NOBODY, f"the audit failed: {type(error).__name__}: {error}")
 
 

@@ -39,7 +39,7 @@ class Messenger:
     def __init__(self, desk: Desk, clerk: Clerk) -> None:
         self._desk = desk
         self._clerk = clerk
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._threads: set[threading.Thread] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed_count = 0
@@ -61,7 +61,11 @@ class Messenger:
         """
         ending = getattr(approver, "withdraw", None)
         if callable(ending):
-            self._desk.call_when_decided(ticket, partial(self._end, ending, ticket))
+            bell = partial(self._end, ending, ticket)
+            if not self._desk.call_when_decided(ticket, bell):
+                return
+        if ticket.is_claimed:
+            return
         if loop is not None and _is_async(approver):
             self._send_task(approver, ticket, loop)
         else:
@@ -69,9 +73,13 @@ class Messenger:
 
     def ask_policy(self, policy: ApprovalPolicy, ticket: Ticket) -> None:
         """Ask rules, here and now."""
-        decision = policy(ticket.request)
+        how = How.ANSWERED
+        try:
+            decision = decision_of(policy(ticket.request), policy)
+        except Exception as error:  # as of any approver
+            decision, how = self._failure(ticket, error), How.FAILED
         if decision is not None:
-            self._desk.settle(ticket, decision, How.ANSWERED)
+            self._desk.settle(ticket, decision, how)
 
     def threads(self) -> tuple[threading.Thread, ...]:
         """Give the threads on which approvers run."""
@@ -95,18 +103,20 @@ class Messenger:
         thread = threading.Thread(
             target=context.run, args=(self._run, approver, ticket), name=name, daemon=True
         )
+        thread.start()
         with self._lock:
             self._threads.add(thread)
-        thread.start()
+            if not thread.is_alive():
+                self._threads.discard(thread)
 
     def _run(self, approver: Approver, ticket: Ticket) -> None:
         try:
             try:
-                answer = approver(ticket.request)
+                answer = None if ticket.is_claimed else approver(ticket.request)
                 if inspect.isawaitable(answer):
                     answer = asyncio.run(self._until_decided(answer, ticket))
                 decision = decision_of(answer, approver)
-            except Exception as error:  # somebody else's code: it denies, and is told of
+            except BaseException as error:  # somebody else's code: it denies, and is told of
                 decision = self._failure(ticket, error)
                 self._desk.settle(ticket, decision, How.FAILED)
             else:
@@ -161,7 +171,7 @@ class Messenger:
             # Shielded, for the decision itself cancels this task.
             await asyncio.shield(self._clerk.run(settle))
 
-    def _failure(self, ticket: Ticket, error: Exception) -> Decision:
+    def _failure(self, ticket: Ticket, error: BaseException) -> Decision:
         with self._lock:
             self._failed_count += 1
         _LOG.error("an approver raised; request %s is denied", ticket.request.id, exc_info=error)

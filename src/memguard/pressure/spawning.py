@@ -15,6 +15,12 @@ from memguard.settings import PressureSettings
 _FORGETTING_RATIO = 0.25
 """How much of what starts take less is believed at each look."""
 
+_FIRST_RATIO = 1 / 8
+"""After the first look a start counts at least for this share of what is assumed at first."""
+
+_HEAVIEST_RATIO = 1 / 4
+"""A start counts at least for this share of the heaviest that was seen."""
+
 _LEAST_ASSUMED_RATIO = 1 / 128
 """A start counts at least for this share of what is assumed at first: 64 KiB of 8 MiB."""
 
@@ -48,12 +54,14 @@ class MonitorState:
         refused_count: How many were refused since that began.
         learned_bytes: What a start that did not say what it needs took lately; None
             until that was seen [bytes].
+        heaviest_bytes: The most that a start was seen to take [bytes].
         mark: Since when starts are counted to learn that; None for not at all.
     """
 
     refusing: bool = False
     refused_count: int = 0
     learned_bytes: float | None = None
+    heaviest_bytes: float = 0.0
     mark: "Mark | None" = None
 
 
@@ -134,11 +142,15 @@ def learn(
     if mark is None or start_count == mark.start_count:
         return replace(state, mark=here)
     each_bytes = max(0, rss_bytes - mark.rss_bytes) / (start_count - mark.start_count)
+    heaviest_bytes = max(state.heaviest_bytes, each_bytes)
     learned = state.learned_bytes
-    if learned is not None and each_bytes < learned:
+    if learned is None:
+        # One look is not enough to believe in nothing.
+        learned = settings.assumed_bytes * _FIRST_RATIO
+    if each_bytes < learned:
         # A larger one counts at once, a smaller one when it was seen again and again.
         each_bytes = learned + _FORGETTING_RATIO * (each_bytes - learned)
-    return replace(state, mark=here, learned_bytes=each_bytes)
+    return replace(state, mark=here, learned_bytes=each_bytes, heaviest_bytes=heaviest_bytes)
 
 
 def assumed_bytes(settings: PressureSettings, state: MonitorState) -> float:
@@ -146,7 +158,12 @@ def assumed_bytes(settings: PressureSettings, state: MonitorState) -> float:
     if state.learned_bytes is None:
         return settings.assumed_bytes
     # Never nothing: the next ones may be larger.
-    return max(state.learned_bytes, settings.assumed_bytes * _LEAST_ASSUMED_RATIO)
+    return max(
+        state.learned_bytes,
+        settings.assumed_bytes * _LEAST_ASSUMED_RATIO,
+        # As many end as start, and nothing is seen to grow: what was seen once may come again.
+        state.heaviest_bytes * _HEAVIEST_RATIO,
+    )
 
 
 def spare_bytes(use: MemoryUse, settings: PressureSettings) -> float:

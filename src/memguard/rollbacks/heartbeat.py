@@ -46,13 +46,17 @@ class Heartbeat:
 
     def read_lag(self) -> float:
         """Give how late the loop was at worst since the last call, or is now [s]."""
-        with self._lock:
-            late_seconds = self._clock() - self._expected_seconds
-            worst = max(self._worst_seconds, late_seconds, 0.0)
-            self._worst_seconds = 0.0
         loop = self._loop()
-        # A loop that nobody runs at the moment is not late.
-        return worst if loop is not None and loop.is_running() else 0.0
+        is_running = loop is not None and loop.is_running()
+        with self._lock:
+            now = self._clock()
+            worst = max(self._worst_seconds, now - self._expected_seconds, 0.0)
+            self._worst_seconds = 0.0
+            if not is_running:
+                # A loop that nobody runs at the moment is not late, nor was it meanwhile.
+                self._expected_seconds = now + BEAT_SECONDS
+                return 0.0
+        return worst
 
     def stop(self) -> None:
         """Beat no more; the beat that is due does nothing."""
