@@ -783,3 +783,22 @@ def test_an_asker_that_the_collector_drops_withdraws_wherever_that_happens():
     with manager._desk._lock:
         gc.collect()
     assert manager.statistics().how_counts == {How.WITHDRAWN: 1}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+def test_what_was_typed_before_a_question_is_no_answer_to_it():
+    """It was meant for another one, which somebody else decided."""
+
+    class Answering(io.StringIO):
+        def write(self, text):
+            if "[y]es or [n]o" in text:
+                os.write(ours, b"n not this one\n")
+            return super().write(text)
+
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs) as source:
+        os.write(ours, b"y\n")
+        manager = HumanOversightManager(ConsoleApprover(source, Answering(), by="erin"))
+        assert manager.ask("wipe", "Wipe?") == Decision.deny("erin", "not this one")
+        manager.close()
+    os.close(ours)

@@ -49,6 +49,16 @@ def call(path: Path, command: str, **arguments: Any) -> Any:
     return answer["answer"]
 
 
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def call_all(command: str, pid: int | None = None, **arguments: Any) -> list[tuple[int, Path, Any]]:
     """Call a command of all processes of this user, or of one.
 
@@ -68,7 +78,9 @@ def call_all(command: str, pid: int | None = None, **arguments: Any) -> list[tup
         try:
             answers.append((owner, path, call(path, command, **arguments)))
         except Gone:
-            path.unlink(missing_ok=True)
+            # One that lives may be about to listen.
+            if not _is_alive(owner):
+                path.unlink(missing_ok=True)
         except EndpointError as error:
             problem = str(error)
     if answers:

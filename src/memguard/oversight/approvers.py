@@ -137,6 +137,7 @@ class ConsoleApprover:
 
     def _ask(self, request: ApprovalRequest) -> Decision | None:
         target = self._target or sys.stderr
+        _forget_typed(self._source or sys.stdin)
         while request.id in self._open:
             via = f"\n  {' -> '.join(request.chain)}" if request.chain else ""
             left = max(0.0, request.expires_at - time.time())
@@ -168,3 +169,15 @@ class ConsoleApprover:
             if ready:
                 return source.readline()
         return None
+
+
+def _forget_typed(source: TextIO) -> None:
+    """Drop what was typed before a question: it was an answer to another one."""
+    if not source.isatty():
+        return
+    try:
+        import termios
+
+        termios.tcflush(source, termios.TCIFLUSH)
+    except (ImportError, OSError):  # Windows has none
+        return
