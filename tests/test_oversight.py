@@ -653,7 +653,9 @@ def test_to_close_denies_all_that_wait_and_all_that_comes():
     before = threading.active_count()
     assert asyncio.run(run()).why == "the oversight was closed"
     manager.close()
+    written = list(book.lines)
     assert manager.ask("deploy", "?").why == "the oversight is closed"
+    assert book.lines == written
     assert threading.active_count() <= before
     assert manager.statistics().how_counts == {How.CLOSED: 2}
 

@@ -174,6 +174,10 @@ class Desk:
             Whether somebody has to be asked: it is not decided yet.
         """
         request = ticket.request
+        if ticket.at_once is not None and ticket.at_once[1] is How.CLOSED:
+            # Its file was let go of, and shall not be opened again.
+            self._settle(ticket, *ticket.at_once, is_recorded=False)
+            return False
         try:
             if self._record is not None:
                 self._record.requested(request)
