@@ -35,7 +35,7 @@ def before() -> dict[str, float]:
                 breaker.active_delegations[task + 1] = task
                 critical_count += task >= CRITICAL_DEPTH
                 breaker.active_delegations.pop(task + 1)
-    return _coverage(critical_count, len(questions), 0)
+    return _coverage(critical_count, len(questions), critical_count - len(questions))
 
 
 def after() -> dict[str, float]:
