@@ -33,10 +33,8 @@ from memguard.settings import GuardSettings, PressureSettings
 
 PAIRS = 1000
 BLOCK_SECONDS = 0.01
-# Empty blocks follow each other faster than any agents: what so many might take
-# that no reading shows yet would be more than there is, and be refused.
-_EMPTY = GuardSettings(pressure=PressureSettings(assumed_bytes=0))
-_NEVER_LOOKS = GuardSettings(pressure=PressureSettings(assumed_bytes=0, sample_seconds=3600))
+_EMPTY = GuardSettings()
+_NEVER_LOOKS = GuardSettings(pressure=PressureSettings(sample_seconds=3600))
 _FOLDER = Path(__file__).parent.parent
 
 Run = Callable[[], Awaitable[object]]
