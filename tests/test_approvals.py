@@ -130,6 +130,8 @@ def test_memory_that_is_short_is_put_to_a_person():
             assert planner.depth == 0
         assert asked[0].operation == "memory_pressure"
         assert 80 < asked[0].measured < 95
+        # It takes memory as any other one.
+        assert guard.statistics().memory.granted_count == 1
         with pytest.raises(ApprovalDenied):
             guard.agent("planner").__enter__()
     for approver in (None, pytest.fail):

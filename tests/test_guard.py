@@ -5,12 +5,14 @@ import dataclasses
 import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 
 import memguard
 from memguard import Guard, GuardSettings, PressureSettings
 from memguard.admission.refusals import Reason
+from memguard.guard.sampler import Sampler
 from memguard.pressure.events import AlertCleared, AlertRaised
 from process import run_fresh
 
@@ -224,6 +226,95 @@ def test_a_start_that_fails_changes_nothing():
         made.start()
     assert state_of_the_process() == before
     made.close()
+
+
+def test_a_start_that_fails_late_leaves_nothing(monkeypatch):
+    """What was subscribed and configured before is taken back, and it can be tried again."""
+    before = state_of_the_process()
+    made = Guard(settings=GuardSettings(), gc="report", approve="queue")
+    with monkeypatch.context() as patched:
+        patched.setattr(Sampler, "start", Mock(side_effect=RuntimeError("no more threads")))
+        with pytest.raises(RuntimeError, match="no more threads"):
+            made.start()
+    assert state_of_the_process() == before
+    assert not made.events.wanted
+    with made.agent("a"):
+        assert "memguard-guard" in thread_names()
+    made.close()
+    assert state_of_the_process() == before
+
+
+def test_who_closes_second_waits_for_the_first():
+    """In a thread and in a task; the cleanup that closes it, too, does not wait for itself."""
+
+    def closes(agent_id):
+        made.close()
+        is_cleaning.set()
+        assert goes_on.wait(30)
+        ended.append(agent_id)
+
+    def second():
+        made.close()
+        ended.append("thread")
+
+    async def third():
+        await made.aclose()
+        ended.append("task")
+
+    ended = []
+    is_cleaning, goes_on = threading.Event(), threading.Event()
+    made = Guard(settings=GuardSettings())
+    made.lifecycle.on_cleanup(closes)
+    made.start()
+    kept = memguard.AgentContext("kept")
+    made.lifecycle.register_agent("kept", kept)
+    threads = [threading.Thread(target=made.close)]
+    threads[0].start()
+    assert is_cleaning.wait(30)
+    threads += [
+        threading.Thread(target=second),
+        threading.Thread(target=lambda: asyncio.run(third())),
+    ]
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads[1:]:
+        thread.join(0.05)
+        assert thread.is_alive()
+    goes_on.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert ended[0] == "kept"
+    assert sorted(ended[1:]) == ["task", "thread"]
+
+
+def test_the_loop_goes_on_while_the_last_look_at_memory_ends():
+    """It may be the one that runs the user's command, for a minute."""
+
+    async def run():
+        async def answers():
+            while not made._ending._is_done.is_set() and not looked.is_set():
+                ticks.append(None)
+                if len(ticks) == 20:
+                    looked.set()
+                await asyncio.sleep(0.001)
+
+        async with made:
+            await asyncio.to_thread(is_looking.wait, 30)
+            task = asyncio.create_task(answers())
+        await task
+
+    def looks():
+        is_looking.set()
+        assert looked.wait(30)
+
+    ticks = []
+    is_looking, looked = threading.Event(), threading.Event()
+    made = Guard(settings=GuardSettings())
+    made._look = looks
+    asyncio.run(run())
+    assert len(ticks) >= 20
+    assert not thread_names() & {"memguard-guard"}
 
 
 def test_several_guards_know_nothing_of_each_other(guard):

@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import count
@@ -34,6 +35,7 @@ from memguard.errors import (
 )
 from memguard.events import EventBus
 from memguard.guard.block import GuardedAgent
+from memguard.guard.ending import Ending, call_aside
 from memguard.guard.harm import HarmWatch
 from memguard.guard.log import EventLog
 from memguard.guard.ports import ApprovalConsent, MemoryConsent, connect
@@ -175,6 +177,7 @@ class Guard:
         self._exclude = tuple(exclude)
         self._debug = debug
         self._changing = threading.Lock()
+        self._ending = Ending()
         self._state: Literal["new", "started", "closed"] = "new"
         self._sampler: Sampler | None = None
         self._collector: ConfiguredCollector | None = None
@@ -281,22 +284,32 @@ class Guard:
                 self._start()
 
     def _start(self) -> None:
+        try:
+            self._set_up()
+        except BaseException:
+            self._let_go()
+            self._stop_threads()
+            raise
+        _started.add(self)
+        self._state = "started"
+
+    def _set_up(self) -> None:
         if self._profile is not None and self._collector is None:
             self._collector = configure_optimized_gc(self._profile)
             self.metrics.pauses = self._collector.total_pauses
-        self._connections = connect(self.events, self.breaker, self.alerts)
+        self._connections += connect(self.events, self.breaker, self.alerts)
+        self._connections.append(self.metrics.stop)
         self.metrics.start()
         log = EventLog(self.events)
+        self._connections.append(log.stop)
         log.start()
-        self._connections += [self.metrics.stop, log.stop]
-        self._sampler = Sampler(self._look, self.settings.pressure.sample_seconds)
-        self._sampler.start()
         self._endpoint = self._listen()
-        _started.add(self)
         self._forget = OF_PROCESS.note(
             object(), "a guard that refuses", partial(_observe, weakref.ref(self))
         )
-        self._state = "started"
+        sampler = Sampler(self._look_in_thread, self.settings.pressure.sample_seconds)
+        sampler.start()
+        self._sampler = sampler
 
     def _listen(self) -> Endpoint | None:
         if self.oversight is None:
@@ -313,62 +326,78 @@ class Guard:
     def close(self) -> None:
         """End all agents, newest first, and put back whatever was changed; again is free.
 
+        Who calls it while another thread or task does waits until that is done.
+
         Raises:
             ExceptionGroup: What cleanups and hooks raised; all the rest was done.
         """
-        if self._stop():
-            # Who waits for an answer gets one, and so can end.
-            try:
-                if self.oversight is not None:
-                    self.oversight.close()
-            finally:
-                try:
-                    self.lifecycle.close()
-                finally:
-                    self._close_audit()
+        if not self._begin_to_end():
+            self._ending.wait()
+            return
+        with self._ending.within(), ExitStack() as last:
+            last.callback(self._ending.done)
+            last.callback(self._close_audit)
+            last.callback(self.lifecycle.close)
+            if self.oversight is not None:
+                # Who waits for an answer gets one, and so can end.
+                last.callback(self.oversight.close)
+            last.callback(self._stop_threads)
+            self._let_go()
 
     async def aclose(self) -> None:
         """Do as `close`, and await the async hooks that wait."""
-        if self._stop():
-            try:
+        if not self._begin_to_end():
+            await self._ending.await_it()
+            return
+        with self._ending.within():
+            async with AsyncExitStack() as last:
+                # All of it is done also when this task is cancelled meanwhile.
+                last.callback(self._ending.done)
+                last.callback(self._close_audit)
+                last.push_async_callback(self.lifecycle.aclose)
                 if self.oversight is not None:
-                    await self.oversight.aclose()
-            finally:
-                # Also when this task is cancelled meanwhile.
-                try:
-                    await self.lifecycle.aclose()
-                finally:
-                    self._close_audit()
+                    last.push_async_callback(self.oversight.aclose)
+                if self._sampler is not None:
+                    # It may be running the user's command.
+                    last.push_async_callback(call_aside, self._stop_threads)
+                self._let_go()
 
     def _close_audit(self) -> None:
         if self._audit is not None:
             self._audit.close()
 
-    def _stop(self) -> bool:
+    def _begin_to_end(self) -> bool:
         with self._changing:
-            if self._state == "closed":
+            if not self._ending.begin():
                 return False
             self._state = "closed"
             _started.discard(self)
-            sampler, self._sampler = self._sampler, None
-            collector, self._collector = self._collector, None
-            connections, self._connections = self._connections, []
-            endpoint, self._endpoint = self._endpoint, None
-            forget, self._forget = self._forget, None
-        if forget is not None:
-            forget()
-        if self._harm is not None:
-            self._harm.stop()
-        if endpoint is not None:
-            endpoint.close()
-        if sampler is not None:
-            sampler.stop()
-        for disconnect in connections:
-            disconnect()
-        if collector is not None:
-            collector.restore()
-        _forget(self)
-        return True
+            return True
+
+    def _let_go(self) -> None:
+        """Put back what was changed, the last first, whatever of it there is."""
+        connections, self._connections = self._connections, []
+        collector, self._collector = self._collector, None
+        forget, self._forget = self._forget, None
+        with ExitStack() as last:
+            last.callback(_forget, self)
+            if collector is not None:
+                last.callback(collector.restore)
+            for disconnect in connections:
+                last.callback(disconnect)
+            if self._harm is not None:
+                last.callback(self._harm.stop)
+            if forget is not None:
+                last.callback(forget)
+
+    def _stop_threads(self) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        sampler, self._sampler = self._sampler, None
+        with ExitStack() as last:
+            if sampler is not None:
+                last.callback(sampler.stop)
+            if endpoint is not None:
+                last.callback(endpoint.close)
 
     def __enter__(self) -> Self:
         self.start()
@@ -438,6 +467,11 @@ class Guard:
 
     # Memory.
 
+    def _look_in_thread(self) -> None:
+        # The end waits for this thread, so that it must not wait for the end.
+        with self._ending.within():
+            self._look()
+
     def _look(self) -> None:
         now = time.monotonic()
         if now - self._sampled_seconds >= self.settings.metrics.sample_seconds:
@@ -470,6 +504,7 @@ class Guard:
     def _begin_in_child(self) -> None:
         """Begin anew in a child process: no thread came along, and no agent."""
         self._changing = threading.Lock()
+        self._ending = Ending()
         self._sampler = None
         self.events.renew()
         for disconnect in self._connections:

@@ -116,8 +116,7 @@ class MemoryConsent:
         context = self._question(objection, asked)
         if context is None or self._oversight is None:
             return objection
-        decision = self._oversight.review(MEMORY_PRESSURE, context)
-        return objection if decision is None else _objection_of(decision)
+        return self._after(self._oversight.review(MEMORY_PRESSURE, context), objection, asked)
 
     async def aask(self, asked: Asked) -> Objection | None:
         """Do the same, and let the task wait."""
@@ -131,7 +130,17 @@ class MemoryConsent:
         if context is None or self._oversight is None:
             return objection
         decision = await self._oversight.areview(MEMORY_PRESSURE, context)
-        return objection if decision is None else _objection_of(decision)
+        return self._after(decision, objection, asked)
+
+    def _after(
+        self, decision: Decision | None, objection: Objection | None, asked: Asked
+    ) -> Objection | None:
+        """Say what holds once people were asked; None decided if nobody had to be."""
+        if decision is None:
+            return objection
+        if decision.is_approved:
+            self._monitor.overrule(needed_bytes=asked.cost_bytes)
+        return _objection_of(decision)
 
     def _objection(self, asked: Asked) -> Objection | None:
         decision = self._monitor.ask(needed_bytes=asked.cost_bytes)

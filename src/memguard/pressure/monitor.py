@@ -139,6 +139,20 @@ class ResourceMonitor:
         """Do as `can_spawn`, and say why not, and when to ask again."""
         return self._ask(needed_bytes, promise=False)[0]
 
+    def overrule(self, *, needed_bytes: int = 0) -> None:
+        """Count a start that was refused and happens all the same, as a person said so.
+
+        Args:
+            needed_bytes: As for `can_spawn`.
+        """
+        with self._lock:
+            self._granted_count += 1
+            self._unsized_count += needed_bytes == 0
+            size_bytes = needed_bytes or assumed_bytes(self.settings, self._state)
+            # Nothing is granted unseen meanwhile: what is spare was before this start.
+            self.spare.close()
+            self.spare.note(self._clock(), size_bytes)
+
     def reserve(self, needed_bytes: int) -> Reservation | None:
         """Promise memory to one more agent.
 
