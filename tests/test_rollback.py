@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import math
 import random
 import sys
 import threading
@@ -247,6 +248,9 @@ UNDESERVED = {
     "a slow sawtooth of collections": memory_load(lambda at: sawtooth(at, 300, 80)),
     "caches that fill once": memory_load(lambda at: 60 if at > 200 else 0),
     "a warm-up that levels off": memory_load(lambda at: 80 * (1 - 0.99**at)),
+    "a large cache that fills for half an hour": memory_load(
+        lambda at: 200 * (1 - math.exp(-at / 500)), seconds=3600
+    ),
     "a load that comes and goes": memory_load(
         lambda at: 80 if 300 < at < 600 else 0, live=lambda at: 90 if 300 < at < 600 else 10
     ),
@@ -435,7 +439,7 @@ def test_a_loop_that_stands_still_is_seen_while_it_does():
 
 def test_loops_are_watched_once_and_forgotten_when_they_are_closed():
     """And a loop that nobody runs is not late."""
-    hearts = Heartbeats()
+    hearts = Heartbeats(1.0)
     assert hearts.read_lag() is None
     loop = asyncio.new_event_loop()
     hearts.watch(loop)
@@ -450,6 +454,47 @@ def test_loops_are_watched_once_and_forgotten_when_they_are_closed():
     assert hearts.read_lag() is None
     other.run_until_complete(asyncio.sleep(0))
     other.close()
+
+
+class Clocks:
+    """Of a process that is paused, computes, or waits."""
+
+    def __init__(self):
+        self.now, self.cpu = 100.0, 5.0
+
+    def pass_by(self, seconds, cpu_seconds):
+        self.now += seconds
+        self.cpu += cpu_seconds
+
+
+@pytest.mark.parametrize("comes_round_first", [False, True])
+@pytest.mark.parametrize(("cpu_seconds", "lag_seconds"), [(0.1, 0.0), (29.0, 29.75)])
+def test_a_process_that_was_stopped_is_not_a_loop_that_was(
+    cpu_seconds, lag_seconds, comes_round_first
+):
+    """Its clock went on, its processors did not; and if they did, something kept the loop."""
+    clocks = Clocks()
+    hearts = Heartbeats(1.0, clock=lambda: clocks.now, cpu_clock=lambda: clocks.cpu)
+
+    async def run():
+        hearts.watch(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        clocks.pass_by(1.0, 0.0)
+        hearts._each[0]._note()
+        hearts.read_lag()
+        clocks.pass_by(30.0, cpu_seconds)
+        if comes_round_first:
+            hearts._each[0]._note()
+        first = hearts.read_lag()
+        # The loop comes round as soon as it can.
+        hearts._each[0]._note()
+        clocks.pass_by(0.2, 0.0)
+        return first, hearts.read_lag()
+
+    first, second = asyncio.run(run())
+    assert first == pytest.approx(lag_seconds, abs=1)
+    assert second == pytest.approx(0.0 if comes_round_first else lag_seconds, abs=1)
 
 
 # In a guard.

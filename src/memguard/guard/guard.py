@@ -227,7 +227,7 @@ class Guard:
                 command=self._rollback_command,
                 is_dry=self._rollback_mode == "report",
             )
-            self._harm = HarmWatch(self.rollback, self.metrics)
+            self._harm = HarmWatch(self.rollback, self.metrics, settings.pressure.sample_seconds)
 
     def _parts(self) -> Parts:
         return Parts(

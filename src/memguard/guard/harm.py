@@ -22,15 +22,16 @@ class HarmWatch:
     Args:
         rollback: Judges, and undoes.
         metrics: Where memory is read, and agents and decisions are counted.
+        every_seconds: How often `look` is called [s].
 
     Thread-safety:
         Any thread; `look` is called by one.
     """
 
-    def __init__(self, rollback: Rollback, metrics: Metrics) -> None:
+    def __init__(self, rollback: Rollback, metrics: Metrics, every_seconds: float) -> None:
         self._rollback = rollback
         self._metrics = metrics
-        self._heartbeats = Heartbeats()
+        self._heartbeats = Heartbeats(every_seconds)
         # The first measurement comes when the program has warmed up.
         self._measured_seconds = time.monotonic()
 

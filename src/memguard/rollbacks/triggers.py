@@ -24,6 +24,9 @@ _PARTS = 5
 _LEAST_SHARE = 0.4
 """Of an even growth each part has at least this share, or it is none that goes on."""
 
+_STEADY_SHARE = 2 / 3
+"""Of the first half's growth the second one has at least this share, or it levels off."""
+
 _MOST_SAMPLES = 300
 """Kept of each window; more would say the same."""
 
@@ -154,6 +157,10 @@ def _leak(
         return None
     least = _LEAST_SHARE * grown / (_PARTS - 1)
     if any(later - earlier < least for earlier, later in pairwise(floors)):
+        return None
+    # A cache that fills slows down; what leaks does not.
+    middle = len(floors) // 2
+    if floors[-1] - floors[-1 - middle] < _STEADY_SHARE * (floors[middle] - floors[0]):
         return None
     told = ", ".join(f"{floor / 1e6:.1f}" for floor in floors)
     reason = (
