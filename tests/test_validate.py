@@ -78,11 +78,12 @@ def test_alarms_are_false_before_and_true_after():
 
 
 def test_oversight_covers_nothing_before_and_all_after():
-    """Counted where agents run."""
+    """Counted where agents run; some are denied, and do not run."""
     before, after = measure("coverage", "before"), measure("coverage", "after")
     assert (before["coverage_ratio"], before["unasked_count"]) == (0, before["critical_count"])
     assert before["critical_count"] == after["critical_count"] > 50
     assert (after["coverage_ratio"], after["unasked_count"]) == (1.0, 0)
+    assert 0 < after["denied_count"] < after["critical_count"]
 
 
 def test_allocation_is_a_ratio_of_two_times():
@@ -91,12 +92,16 @@ def test_allocation_is_a_ratio_of_two_times():
         numbers = measure("allocation", side)
         assert numbers["round_count"] == 3
         assert numbers["reduction_ratio"] < 1
+        # What is put into a context costs the same on both sides.
+        assert numbers["used_reduction_ratio"] < 1
 
 
 def test_many_agents_at_once_leave_nothing():
     """And before they leave all their contexts."""
     before, after = measure("concurrency", "before"), measure("concurrency", "after")
     assert before["left_count"] >= 300
+    assert before["held_count"] == 0
+    assert after["held_count"] == 0
     assert after["left_count"] == 0
     assert before["peak_count"] == after["peak_count"] == 300
 
@@ -117,7 +122,9 @@ def numbers_of(**changes):
         "unasked_count": 0,
         "critical_count": 10,
         "reduction_ratio": 0.75,
+        "used_reduction_ratio": -0.1,
         "left_count": 0,
+        "held_count": 0,
         "peak_count": 10_000,
     }
     return numbers | changes
@@ -137,6 +144,7 @@ def numbers_of(**changes):
         ("coverage", {"critical_count": 0}),
         ("allocation", {"reduction_ratio": 0.749}),
         ("concurrency", {"left_count": 1}),
+        ("concurrency", {"held_count": 1}),
         ("concurrency", {"peak_count": 9_999}),
     ],
 )
@@ -199,7 +207,7 @@ def test_a_check_that_fails_is_an_error_and_no_verdict(monkeypatch, capsys):
 def test_one_side_is_run_in_a_process_of_its_own():
     """By its name, without the settings of this machine's services."""
     numbers = runs.run_side("allocation", "before")
-    assert set(numbers) == {"reduction_ratio", "round_count"}
+    assert set(numbers) == {"reduction_ratio", "used_reduction_ratio", "round_count"}
 
 
 def test_every_check_has_both_sides():

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 from memguard.guard.guard import Guard
 from memguard.heap.scan import scan
@@ -22,6 +24,7 @@ def before() -> dict[str, float]:
         async def work(number: int) -> None:
             nonlocal alive
             context = AgentContext(f"agent-{number}", parent)
+            born.append(weakref.ref(context))
             alive += 1
             note(alive)
             context.data.append(bytes(256))
@@ -34,21 +37,24 @@ def before() -> dict[str, float]:
                 tasks.create_task(work(number))
 
     peak = 0
+    born: list[weakref.ref[Any]] = []
 
     def note(alive: int) -> None:
         nonlocal peak
         peak = max(peak, alive)
 
-    return {"left_count": _left_after(run), "peak_count": peak}
+    return {"left_count": _left_after(run), "held_count": _held(born), "peak_count": peak}
 
 
 def after() -> dict[str, float]:
     """Let as many guarded agents live at once."""
     guard = Guard(settings=GuardSettings(), max_parallel=AGENT_COUNT)
+    born: list[weakref.ref[Any]] = []
 
     async def run() -> None:
         async def work() -> None:
             async with guard.delegate("helper") as context:
+                born.append(weakref.ref(context))
                 context.data.append(bytes(256))
                 await everybody.wait()
 
@@ -61,6 +67,7 @@ def after() -> dict[str, float]:
     # The planner lends its slot: it lives, too.
     return {
         "left_count": left_count,
+        "held_count": _held(born),
         "peak_count": guard.statistics().admission.peak_live_count - 1,
     }
 
@@ -91,6 +98,12 @@ def _left_after(run: Callable[[], Coroutine[object, object, None]]) -> int:
     asyncio.run(run())
     with scan("garbage", explain=False) as report:
         return max(0, report.unreachable_count - usual_count)
+
+
+def _held(born: list["weakref.ref[Any]"]) -> int:
+    """Count the contexts that somebody still refers to, once the garbage is gone."""
+    gc.collect()
+    return sum(reference() is not None for reference in born)
 
 
 async def _nothing() -> None:

@@ -1,12 +1,13 @@
 """For how many of the critical delegations somebody was asked beforehand.
 
 Counted where agents run, and not by what asks: each agent that is deeper than the
-report allows without a person, against the questions that a person got.
+report allows without a person has to have got a yes before it began.
 """
 
 import random
 from collections import Counter
 
+from memguard.admission.refusals import ApprovalDenied
 from memguard.guard.guard import Guard
 from memguard.oversight.requests import ApprovalRequest
 from memguard.settings import GuardSettings
@@ -18,6 +19,7 @@ CRITICAL_DEPTH = 4
 """The report: all delegations deeper than 4, and its code asks from 4 on."""
 
 _SEED = 11
+_DENIED_SHARE = 0.1
 
 
 def before() -> dict[str, float]:
@@ -39,27 +41,41 @@ def before() -> dict[str, float]:
 
 
 def after() -> dict[str, float]:
-    """Delegate under a guard."""
-    ran: Counter[tuple[str, ...]] = Counter()
-    asked: Counter[tuple[str, ...]] = Counter()
+    """Delegate under a guard, to a person who denies one in ten."""
+    chance = random.Random(_SEED)
+    allowed: Counter[tuple[str, ...]] = Counter()
+    counts: Counter[str] = Counter()
 
     def approve(request: ApprovalRequest) -> bool:
-        asked[request.chain] += 1
-        return True
+        counts["asked"] += 1
+        is_approved = chance.random() >= _DENIED_SHARE
+        allowed[request.chain] += is_approved
+        counts["denied"] += not is_approved
+        return is_approved
 
     def nest(names: tuple[str, ...], depth: int) -> None:
         if len(names) > depth:
             return
         names = (*names, f"agent{len(names)}")
-        with guard.delegate(names[-1]) as agent:
-            if agent.depth >= CRITICAL_DEPTH:
-                ran[names] += 1
-            nest(names, depth)
+        is_critical = len(names) > CRITICAL_DEPTH
+        counts["critical"] += is_critical
+        try:
+            with guard.delegate(names[-1]):
+                if is_critical:
+                    # A yes that came before this one began, and for no other one.
+                    counts["unasked"] += allowed[names] == 0
+                    allowed[names] -= 1
+                nest(names, depth)
+        except ApprovalDenied:
+            # What would have run below it does not come to be asked for.
+            counts["critical"] += depth + 1 - len(names)
+            counts["spared"] += depth + 1 - len(names)
 
     with Guard(settings=GuardSettings(), approve=approve, max_depth=MOST_DEPTH) as guard:
         for depth in _depths():
             nest((), depth)
-    return _coverage(ran.total(), asked.total(), (ran - asked).total())
+    found = _coverage(counts["critical"], counts["asked"] + counts["spared"], counts["unasked"])
+    return found | {"denied_count": counts["denied"]}
 
 
 def _depths() -> list[int]:
