@@ -61,6 +61,14 @@ _TRIO = Cause(
     " refer to each other. A run of a function that only sleeps leaves it, too. What asyncio leaves"
     " is left out as the standard library's; allow this with `memguard_allow = trio.Nursery`.",
 )
+_CONTEXT_MANAGER = Cause(
+    ("*frame _GeneratorContextManager.__exit__().<local value> -> *",),
+    "runtime",
+    "An exception that ends in a function with `@contextmanager`, or is turned into another one"
+    " there. From CPython 3.12 on its traceback holds the generator's frame, that one the frame of"
+    " `contextlib`'s `__exit__`, which called it, and the local `value` there the exception. Three"
+    " lines show it, and on 3.11 they leave nothing.",
+)
 _CLICK_RUNNER = Cause(
     ("*frame CliRunner.invoke().<local exc*",),
     "library",
@@ -81,6 +89,7 @@ CLICK = Suite(
     "8.5.1",
     (),
     (
+        _CONTEXT_MANAGER,
         _CLICK_RUNNER,
         _CLICK_REPORT,
         Cause(
@@ -156,6 +165,7 @@ HTTPX = Suite(
             " once it is closed. A child that refers to its owner: make `_response` weak.",
             is_repaired=True,
         ),
+        _CONTEXT_MANAGER,
         _TRIO,
         Cause(
             ("*frame CliRunner.invoke()*",),
