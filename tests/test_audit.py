@@ -512,6 +512,22 @@ def test_a_manager_writes_into_it(tmp_path):
     audit.close()
 
 
+def test_while_another_program_locks_the_file_requests_are_denied_in_time(tmp_path):
+    """And not once the lock is gone."""
+    path = tmp_path / "audit.db"
+    audit = AuditLog(path)
+    manager = HumanOversightManager(lambda request: True, audit=audit)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        decision = manager.ask("deploy", "?", timeout_seconds=0.05)
+        other.execute("ROLLBACK")
+    assert decision.why == "the audit did not write it down in time"
+    manager.close()
+    assert [entry.fields.get("verdict") for entry in audit.entries()] == [None, "deny"]
+    assert audit.verify().is_sound
+    audit.close()
+
+
 def test_an_empty_chain_is_sound():
     """There is nothing wrong with nothing, unless something is to be in it."""
     assert verify([]).is_sound

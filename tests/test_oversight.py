@@ -23,8 +23,10 @@ from memguard import (
     WouldBlockLoopError,
     WrongTypeError,
 )
+from memguard.oversight import approvals
 from memguard.oversight.events import ApprovalDecided, ApprovalRequested, UnknownOperation
 from memguard.oversight.requests import How
+from process import run_fresh
 
 
 class Clock:
@@ -633,6 +635,115 @@ def test_a_loop_never_waits_for_the_disk():
     others.close()
     assert [kind for kind, _ in book.lines] == ["requested", "decided"] * 3
     assert all(name.startswith("memguard-audit") for name in book.threads)
+
+
+class StuckBook(Book):
+    """Writes nothing of one kind until it is let go, as with a file that is locked."""
+
+    def __init__(self, stuck):
+        super().__init__()
+        self.stuck = stuck
+        self.may_go_on = threading.Event()
+
+    def write(self, kind, request_id):
+        if kind == self.stuck:
+            assert self.may_go_on.wait(60)
+        super().write(kind, request_id)
+
+    def decided(self, request, decision, how):
+        self.write("decided", f"{request.id} {decision.verdict}")
+
+
+@pytest.mark.parametrize("form", ["thread", "task"])
+@pytest.mark.parametrize("kind", ["requested", "decided"])
+def test_an_audit_that_is_stuck_denies_once_the_time_is_over(form, kind):
+    """Also those who come after; and the audit tells the truth once it goes on."""
+    book = StuckBook(kind)
+    manager = HumanOversightManager(decides("approve"), audit=book)
+
+    def ask():
+        if form == "thread":
+            return manager.ask("deploy", "?", timeout_seconds=0.05)
+        return asyncio.run(manager.aask("deploy", "?", timeout_seconds=0.05))
+
+    first, second = ask(), ask()
+    assert (first.is_approved, second.is_approved) == (False, False)
+    assert first.why == second.why == "the audit did not write it down in time"
+    counted = manager.statistics()
+    assert (counted.pending_count, counted.how_counts) == (0, {How.FAILED: 2})
+    book.may_go_on.set()
+    manager.close()
+    lines = [(kind, *request_id.split()[1:]) for kind, request_id in book.lines]
+    if kind == "requested":
+        # The second was denied before its turn came, and so nobody asked for it.
+        assert lines == [("requested",), ("decided", "deny")]
+    else:
+        last = {line.split()[0]: line.split()[1] for kind, line in book.lines if kind == "decided"}
+        assert set(last.values()) == {"deny"}
+
+
+def test_an_answer_that_is_not_written_down_in_time_is_late():
+    """Whoever gave it is told what came of the request instead."""
+    book = StuckBook("decided")
+    manager = HumanOversightManager(audit=book)
+    asked, told = [], []
+    manager.events.subscribe(ApprovalRequested, lambda event: asked.append(event.request.id))
+
+    def answer():
+        while not asked:
+            pass
+        with pytest.raises(UnknownRequestError) as raised:
+            manager.decide(asked[0], Decision.approve("alice"))
+        told.append(raised.value.decided)
+
+    person = threading.Thread(target=answer)
+    person.start()
+    decision = manager.ask("deploy", "?", timeout_seconds=1)
+    book.may_go_on.set()
+    person.join()
+    manager.close()
+    assert not decision.is_approved
+    assert told == [str(decision)]
+
+
+def test_closing_does_not_wait_for_an_audit_that_is_stuck(monkeypatch):
+    """Those who wait are denied all the same."""
+    monkeypatch.setattr(approvals, "EXIT_SECONDS", 0.05)
+    book = StuckBook("decided")
+    manager = HumanOversightManager(audit=book)
+
+    async def run():
+        asking = asyncio.create_task(manager.aask("deploy", "?"))
+        while not manager.pending():
+            await asyncio.sleep(0)
+        await manager.aclose()
+        return await asking
+
+    assert not asyncio.run(run()).is_approved
+    book.may_go_on.set()
+
+
+def test_the_interpreter_ends_though_an_audit_is_stuck():
+    """What is still to be written is waited for, but not for ever."""
+    told = run_fresh(
+        """
+        import logging, threading
+        from memguard import HumanOversightManager
+
+        logging.disable()
+
+        class Stuck:
+            def requested(self, request):
+                threading.Event().wait()
+
+            def decided(self, request, decision, how):
+                pass
+
+        manager = HumanOversightManager(audit=Stuck())
+        print(manager.ask("deploy", "?", timeout_seconds=0.01).verdict)
+        """
+    )
+    assert told == "deny\n"
 
 
 # The end.

@@ -22,13 +22,19 @@ from memguard._admission import running_loop
 from memguard.errors import LimitOutOfRangeError, WouldBlockLoopError, WrongTypeError
 from memguard.events import EventBus
 from memguard.oversight.approvers import Answer, ApprovalPolicy, Approver
-from memguard.oversight.clerk import Clerk
+from memguard.oversight.clerk import EXIT_SECONDS, Clerk
 from memguard.oversight.critical import Question, is_known, question_of, thresholds_of
 from memguard.oversight.desk import Desk, Record, Ticket
 from memguard.oversight.events import UnknownOperation
 from memguard.oversight.messenger import Messenger
 from memguard.oversight.requests import NOBODY, ApprovalRequest, Decision, How
-from memguard.oversight.waiting import TaskBell, wait_in_thread
+from memguard.oversight.waiting import (
+    LONGEST_SECONDS,
+    WRITE_SECONDS,
+    TaskBell,
+    wait_in_task,
+    wait_in_thread,
+)
 from memguard.settings import OversightSettings
 
 _LOG = logging.getLogger("memguard.oversight")
@@ -129,10 +135,15 @@ class HumanOversightManager:
         self.events = EventBus() if events is None else events
         self.critical_operations = thresholds_of(self.settings)
         self._approver = approver
-        self._desk = Desk(
-            self.settings, bus=self.events, record=audit, clock=clock, wall_clock=wall_clock
-        )
         self._clerk = Clerk(is_needed=audit is not None)
+        self._desk = Desk(
+            self.settings,
+            bus=self.events,
+            record=audit,
+            later=self._clerk.submit,
+            clock=clock,
+            wall_clock=wall_clock,
+        )
         self._messenger = Messenger(self._desk, self._clerk)
         # The collector may drop an asker anywhere, which then withdraws.
         self._lock = threading.RLock()
@@ -280,9 +291,12 @@ class HumanOversightManager:
         """Deny all that wait, and whatever is asked from now on; again does nothing.
 
         Approvers are told; one that goes on all the same is left to itself, and logged.
+        So is the audit, if it takes longer than `clerk.EXIT_SECONDS`.
         """
-        self._desk.close()
+        waiting = self._desk.close()
         self._clerk.close()
+        for ticket in waiting:
+            self._desk.give_up(ticket)
         until = time.monotonic() + _LEAVE_SECONDS
         for thread in self._leaving():
             thread.join(max(0.0, until - time.monotonic()))
@@ -290,8 +304,13 @@ class HumanOversightManager:
 
     async def aclose(self) -> None:
         """Do as `close`, without stopping the event loop."""
-        await self._clerk.run(self._desk.close)
-        self._clerk.close()
+        waiting = self._desk.close()
+        self._clerk.end()
+        until = time.monotonic() + EXIT_SECONDS
+        while self._clerk.is_working and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_SECONDS)
+        for ticket in waiting:
+            self._desk.give_up(ticket)
         await self._messenger.end_tasks(_LEAVE_SECONDS)
         until = time.monotonic() + _LEAVE_SECONDS
         while self._leaving() and time.monotonic() < until:
@@ -338,7 +357,7 @@ class HumanOversightManager:
     ) -> Decision:
         ticket, is_new = self._take(question, timeout_seconds)
         try:
-            approver = self._open(ticket, approver) if is_new else None
+            approver = self._open_in_time(ticket, approver) if is_new else None
             if ticket.decision is None:
                 _check_may_wait()
             if approver is not None:
@@ -357,25 +376,10 @@ class HumanOversightManager:
             if is_new:
                 # Others may join it: it goes on also when this task is cancelled.
                 self._clerk.submit(partial(self._open_and_send, ticket, loop))
-            return self._came(await self._wait(ticket, TaskBell(loop)))
+            return self._came(await wait_in_task(self._desk, ticket, TaskBell(loop)))
         except BaseException:  # cancelled, or its coroutine was dropped
             self._withdraw(ticket)
             raise
-
-    async def _wait(self, ticket: Ticket, bell: TaskBell) -> Decision:
-        ring = bell.ring
-        if self._desk.call_when_decided(ticket, ring):
-            try:
-                left = ticket.deadline_seconds - self._desk.clock()
-                if not await bell.rings_within(left):
-                    await self._clerk.run(partial(self._desk.expire, ticket))
-                    if ticket.decision is None:
-                        # Somebody else decided in that moment, and is writing it down.
-                        await bell.rings_within(None)
-            finally:
-                self._desk.do_not_call(ticket, ring)
-        assert ticket.decision is not None
-        return ticket.decision
 
     def _take(self, question: Question, timeout_seconds: float | None) -> tuple[Ticket, bool]:
         if timeout_seconds is None:
@@ -391,6 +395,16 @@ class HumanOversightManager:
             with self._lock:
                 self._counts["asked"] += 1
         return ticket, is_new
+
+    def _open_in_time(self, ticket: Ticket, approver: Approver | None) -> Approver | None:
+        """Do as `_open`, and wait for it no longer than for an answer."""
+        opening = self._clerk.call(partial(self._open, ticket, approver))
+        left = ticket.deadline_seconds - self._desk.clock()
+        try:
+            return opening.result(min(max(0.0, left), LONGEST_SECONDS) + WRITE_SECONDS)
+        except TimeoutError:
+            self._desk.give_up(ticket)
+            return None
 
     def _open(self, ticket: Ticket, approver: Approver | None) -> Approver | None:
         """Publish a new ticket; gives who has to be asked for it."""
@@ -435,9 +449,7 @@ class HumanOversightManager:
     def _withdraw(self, ticket: Ticket) -> None:
         with self._lock:
             self._counts["cancelled"] += 1
-        finish = self._desk.withdraw(ticket)
-        if finish is not None:
-            self._clerk.submit(finish)
+        self._desk.withdraw(ticket)
 
 
 def _check_may_wait() -> None:

@@ -27,6 +27,9 @@ from memguard.settings import OversightSettings
 _BUSY_SECONDS = 30.0
 """How long a process waits while others write."""
 
+_LEAVE_SECONDS = 1.0
+"""How long `AuditLog.close` waits for who writes; then that one closes the file."""
+
 _LOOK_EVERY = 500
 """After so many entries it is looked whether old ones are to go."""
 
@@ -98,6 +101,7 @@ class AuditLog:
         self._process = ""
         self._connection: sqlite3.Connection | None = None
         self._until_look_count = 0
+        self._is_let_go = False
         with self._lock:
             self._connected()
         _logs.add(self)
@@ -128,12 +132,16 @@ class AuditLog:
         self._append("decided", request.id, body)
 
     def _append(self, kind: Kind, request_id: str, body: dict[str, Any]) -> None:
-        with self._lock, _Errors(self.path), self._transaction() as connection:
-            self._insert(connection, kind, request_id, body)
-            self._until_look_count -= 1
-            if self._until_look_count <= 0:
-                self._until_look_count = _LOOK_EVERY
-                self._prune(connection)
+        try:
+            with self._lock, _Errors(self.path), self._transaction() as connection:
+                self._insert(connection, kind, request_id, body)
+                self._until_look_count -= 1
+                if self._until_look_count <= 0:
+                    self._until_look_count = _LOOK_EVERY
+                    self._prune(connection)
+        finally:
+            if self._is_let_go:
+                self.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -231,11 +239,23 @@ class AuditLog:
         return verify_file(self.path, head=head)
 
     def close(self) -> None:
-        """Let go of the file; to write opens it again."""
-        with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        """Let go of the file; to write opens it again.
+
+        Where another thread waits to write, for longer than a second, that one lets go.
+        """
+        self._is_let_go = True
+        if not self._lock.acquire(timeout=_LEAVE_SECONDS):
+            return
+        try:
+            self._is_let_go = False
+            self._disconnect()
+        finally:
+            self._lock.release()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -316,7 +336,7 @@ def _close_before_fork() -> None:
     for log in list(_logs):
         log._lock.acquire()
         _forking.append(log)
-        log.close()
+        log._disconnect()
 
 
 def _go_on_in_parent() -> None:

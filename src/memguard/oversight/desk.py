@@ -12,6 +12,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from memguard.errors import UnknownRequestError
@@ -59,6 +60,7 @@ class Ticket:
         "decision",
         "how",
         "is_claimed",
+        "is_recorded",
         "request",
     )
 
@@ -76,7 +78,13 @@ class Ticket:
         self.asker_count = 1
         # Who decides has taken it; the decision follows once it is written down.
         self.is_claimed = False
+        # Where the request is written down, its decision will be.
+        self.is_recorded = False
         self.bells: list[Callable[[], object]] = []
+
+
+def _at_once(work: Callable[[], object]) -> None:
+    work()
 
 
 class Desk:
@@ -86,6 +94,8 @@ class Desk:
         settings: How many may wait, how many answers are remembered.
         bus: Who is told.
         record: Where all of it is written down; None for nowhere.
+        later: Does what may wait for the record, such as `Clerk.submit`; at once by
+            default.
         clock: Seconds that only grow.
         wall_clock: Unix time [s].
 
@@ -99,12 +109,14 @@ class Desk:
         *,
         bus: EventBus,
         record: Record | None = None,
+        later: Callable[[Callable[[], object]], object] = _at_once,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._bus = bus
         self._record = record
+        self._later = later
         self.clock = clock
         self._wall_clock = wall_clock
         # The collector may drop an asker anywhere, which then withdraws.
@@ -174,16 +186,20 @@ class Desk:
             Whether somebody has to be asked: it is not decided yet.
         """
         request = ticket.request
+        if ticket.decision is not None:
+            # Given up before its turn came: nobody was asked, and nobody is.
+            return False
         if ticket.at_once is not None and ticket.at_once[1] is How.CLOSED:
             # Its file was let go of, and shall not be opened again.
-            self._settle(ticket, *ticket.at_once, is_recorded=False)
+            self._settle(ticket, *ticket.at_once)
             return False
         try:
             if self._record is not None:
                 self._record.requested(request)
+                ticket.is_recorded = True
         except Exception as error:  # a full disk, a file that is gone: nothing goes unrecorded
             _LOG.exception("a request could not be written down, and is denied")
-            self._settle(ticket, _unrecorded(error), How.FAILED, is_recorded=False)
+            self._settle(ticket, _unrecorded(error), How.FAILED)
             return False
         if ticket.at_once is not None:
             self._settle(ticket, *ticket.at_once)
@@ -230,11 +246,27 @@ class Desk:
         return False
 
     def expire(self, ticket: Ticket) -> None:
-        """Deny a ticket for want of an answer, unless somebody is faster."""
+        """Deny a ticket for want of an answer, unless somebody is faster.
+
+        It takes effect once it is written down, which is not waited for.
+        """
         seconds = ticket.request.expires_at - ticket.request.asked_at
-        self._settle(
-            ticket, Decision.deny(NOBODY, f"nobody answered within {seconds:g} s"), How.EXPIRED
-        )
+        self._deny_later(ticket, f"nobody answered within {seconds:g} s", How.EXPIRED)
+
+    def give_up(self, ticket: Ticket) -> None:
+        """Deny a ticket whose audit takes too long, unless it is decided.
+
+        What writes it down goes on; where that was to be an approval, the audit says
+        afterwards that it did not take effect.
+        """
+        with self._lock:
+            is_unclaimed = not ticket.is_claimed
+            self._claim(ticket)
+        decision = Decision.deny(NOBODY, "the audit did not write it down in time")
+        if self._publish(ticket, decision, How.FAILED):
+            _LOG.error("request %s is denied: the audit takes too long", ticket.request.id)
+            if is_unclaimed:
+                self._later(partial(self._write_decision, ticket, decision, How.FAILED))
 
     def expire_late(self) -> None:
         """Deny what is past its time and whose asker is gone without a word."""
@@ -244,25 +276,30 @@ class Desk:
         for ticket in late:
             self.expire(ticket)
 
-    def withdraw(self, ticket: Ticket) -> Callable[[], object] | None:
-        """Take an asker away; gives what is left to do when it was the last one."""
+    def withdraw(self, ticket: Ticket) -> None:
+        """Take an asker away; the last one ends the request."""
         with self._lock:
             ticket.asker_count -= 1
             if ticket.asker_count > 0 or ticket.is_claimed:
-                return None
+                return
             self._claim(ticket)
         decision = Decision.deny(NOBODY, "who asked was cancelled")
-        return lambda: self._finish(ticket, decision, How.WITHDRAWN, is_recorded=True)
+        self._later(partial(self._finish, ticket, decision, How.WITHDRAWN))
 
-    def _settle(
-        self, ticket: Ticket, decision: Decision, how: How, *, is_recorded: bool = True
-    ) -> bool:
+    def _deny_later(self, ticket: Ticket, why: str, how: How) -> None:
+        with self._lock:
+            if ticket.is_claimed:
+                return
+            self._claim(ticket)
+        self._later(partial(self._finish, ticket, Decision.deny(NOBODY, why), how))
+
+    def _settle(self, ticket: Ticket, decision: Decision, how: How) -> bool:
         with self._lock:
             if ticket.is_claimed:
                 return False
             self._claim(ticket)
-        self._finish(ticket, decision, how, is_recorded=is_recorded)
-        return True
+        # False, too, for an answer that was not written down in time.
+        return self._finish(ticket, decision, how)
 
     def _claim(self, ticket: Ticket) -> None:
         request = ticket.request
@@ -271,22 +308,45 @@ class Desk:
         if self._by_key.get(request.idempotency_key) is ticket:
             del self._by_key[request.idempotency_key]
 
-    def _finish(self, ticket: Ticket, decision: Decision, how: How, *, is_recorded: bool) -> None:
-        request = ticket.request
-        if is_recorded and self._record is not None:
+    def _finish(self, ticket: Ticket, decision: Decision, how: How) -> bool:
+        with self._lock:
+            if ticket.decision is not None:
+                # Given up: what stands in the audit of it is what came of it.
+                decision, how = ticket.decision, ticket.how or how
+        if ticket.is_recorded and self._record is not None:
             try:
-                self._record.decided(request, decision, how)
+                self._record.decided(ticket.request, decision, how)
             except Exception as error:  # as above: what cannot be written down is a no
-                _LOG.exception("a decision could not be written down; request %s", request.id)
+                _LOG.exception(
+                    "a decision could not be written down; request %s", ticket.request.id
+                )
                 decision, how = _unrecorded(error), How.FAILED
             except BaseException as error:  # an interrupt: others must not wait for ever
                 self._publish(ticket, _unrecorded(error), How.FAILED)
                 raise
-        self._publish(ticket, decision, how)
+        if self._publish(ticket, decision, how):
+            return True
+        given_up = ticket.decision
+        if decision.is_approved and given_up is not None:
+            # It was given up while the approval was written down.
+            self._write_decision(ticket, given_up, How.FAILED)
+        return False
 
-    def _publish(self, ticket: Ticket, decision: Decision, how: How) -> None:
+    def _write_decision(self, ticket: Ticket, decision: Decision, how: How) -> None:
+        """Write down, late, what took effect already."""
+        if self._record is None or not ticket.is_recorded:
+            return
+        try:
+            self._record.decided(ticket.request, decision, how)
+        except Exception:  # it was a no, and stays one
+            _LOG.exception("a decision could not be written down; request %s", ticket.request.id)
+
+    def _publish(self, ticket: Ticket, decision: Decision, how: How) -> bool:
+        """Let a decision take effect; False if another one has."""
         request = ticket.request
         with self._lock:
+            if ticket.decision is not None:
+                return False
             ticket.decision, ticket.how = decision, how
             self._counts[how] += 1
             self._people_denied_count += how is How.ANSWERED and not decision.is_approved
@@ -300,6 +360,7 @@ class Desk:
             bell()
         if self._bus.wants(ApprovalDecided):
             self._bus.emit(ApprovalDecided(request, decision, how))
+        return True
 
     # Who waits.
 
@@ -317,13 +378,18 @@ class Desk:
             if bell in ticket.bells:
                 ticket.bells.remove(bell)
 
-    def close(self) -> None:
-        """Deny all that wait, and whatever is asked from now on."""
+    def close(self) -> list[Ticket]:
+        """Deny all that wait, and whatever is asked from now on.
+
+        Returns:
+            Those that waited; each is decided once that is written down.
+        """
         with self._lock:
             self._is_closed = True
             waiting = list(self._by_key.values())
         for ticket in waiting:
-            self._settle(ticket, Decision.deny(NOBODY, "the oversight was closed"), How.CLOSED)
+            self._deny_later(ticket, "the oversight was closed", How.CLOSED)
+        return waiting
 
     def counts(self) -> "DeskCounts":
         """Give what was counted, as it is now."""

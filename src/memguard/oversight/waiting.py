@@ -15,8 +15,11 @@ from memguard.oversight.requests import Decision
 if TYPE_CHECKING:
     import asyncio
 
-_LONGEST_SECONDS = 3600.0
+LONGEST_SECONDS = 3600.0
 """A lock cannot wait for centuries at once."""
+
+WRITE_SECONDS = 1.0
+"""So long after its time a request waits for the audit; then it is denied without."""
 
 
 def wait_in_thread(desk: Desk, ticket: Ticket) -> Decision:
@@ -25,13 +28,28 @@ def wait_in_thread(desk: Desk, ticket: Ticket) -> Decision:
     asleep.acquire()
     if desk.call_when_decided(ticket, asleep.release):
         left = ticket.deadline_seconds - desk.clock()
-        while left > 0 and not asleep.acquire(timeout=min(left, _LONGEST_SECONDS)):
+        while left > 0 and not asleep.acquire(timeout=min(left, LONGEST_SECONDS)):
             left = ticket.deadline_seconds - desk.clock()
         if ticket.decision is None:
             desk.expire(ticket)
-        if ticket.decision is None:
-            # Somebody else decided in that moment, and is writing it down.
-            asleep.acquire()
+        # That, or what somebody else decided in that moment, is being written down.
+        if ticket.decision is None and not asleep.acquire(timeout=WRITE_SECONDS):
+            desk.give_up(ticket)
+    assert ticket.decision is not None
+    return ticket.decision
+
+
+async def wait_in_task(desk: Desk, ticket: Ticket, bell: "TaskBell") -> Decision:
+    """Do the same, and let the task wait."""
+    ring = bell.ring
+    if desk.call_when_decided(ticket, ring):
+        try:
+            if not await bell.rings_within(ticket.deadline_seconds - desk.clock()):
+                desk.expire(ticket)
+                if ticket.decision is None and not await bell.rings_within(WRITE_SECONDS):
+                    desk.give_up(ticket)
+        finally:
+            desk.do_not_call(ticket, ring)
     assert ticket.decision is not None
     return ticket.decision
 
@@ -56,10 +74,8 @@ class TaskBell:
         if not self._future.done():
             self._future.set_result(has_rung)
 
-    async def rings_within(self, seconds: float | None) -> bool:
-        """Wait for it; False when time ran out. None waits without end."""
-        if seconds is None:
-            return await self._future
+    async def rings_within(self, seconds: float) -> bool:
+        """Wait for it; False when time ran out."""
         timer = self._loop.call_later(max(0.0, seconds), self._set, False)
         try:
             has_rung = await self._future
