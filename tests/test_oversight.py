@@ -269,6 +269,49 @@ def test_the_same_question_waits_once_and_is_answered_for_all():
     assert (counted.approved_count, counted.coverage_ratio) == (20, 1.0)
 
 
+@pytest.mark.parametrize("form", ["thread", "task"])
+def test_who_joins_waits_no_longer_than_it_said(form):
+    """It is denied by itself; the request stays for the others."""
+    manager = HumanOversightManager()
+    others = []
+    first = threading.Thread(
+        target=lambda: others.append(manager.ask("deploy", "?", idempotency_key="k"))
+    )
+    first.start()
+    while not manager.pending():
+        pass
+    if form == "thread":
+        second = manager.ask("deploy", "?", idempotency_key="k", timeout_seconds=0.02)
+    else:
+        second = asyncio.run(manager.aask("deploy", "?", idempotency_key="k", timeout_seconds=0.02))
+    assert str(second) == "denied by memguard: nobody answered within 0.02 s"
+    (request,) = manager.pending()
+    manager.decide(request.id, Decision.approve("alice"))
+    first.join()
+    assert others == [Decision.approve("alice")]
+    counted = manager.statistics()
+    assert (counted.approved_count, counted.denied_count, counted.request_count) == (1, 1, 1)
+
+
+def test_who_joins_ends_the_request_when_the_others_are_gone():
+    """Once its own time is over nobody waits any more."""
+
+    async def run():
+        first = asyncio.create_task(manager.aask("deploy", "?", idempotency_key="k"))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(
+            manager.aask("deploy", "?", idempotency_key="k", timeout_seconds=0.02)
+        )
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    manager = HumanOversightManager()
+    assert not asyncio.run(run()).is_approved
+    assert manager.pending() == ()
+    assert manager.statistics().how_counts == {How.EXPIRED: 1}
+
+
 def test_an_answer_may_be_remembered_for_a_while():
     """The same question is not asked again until then."""
     clock = Clock()

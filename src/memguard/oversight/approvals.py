@@ -31,6 +31,7 @@ from memguard.oversight.requests import NOBODY, ApprovalRequest, Decision, How
 from memguard.oversight.waiting import (
     LONGEST_SECONDS,
     WRITE_SECONDS,
+    Patience,
     TaskBell,
     wait_in_task,
     wait_in_thread,
@@ -224,7 +225,8 @@ class HumanOversightManager:
             limit: From where on it is critical.
             idempotency_key: Questions of the same key that wait at once are one, and get
                 one answer; by default each is one of its own.
-            timeout_seconds: How long to wait [s]; what the settings say by default.
+            timeout_seconds: How long to wait [s]; what the settings say by default. Who
+                joins a question that waits gives up after its own time, or with it.
 
         Raises:
             LimitOutOfRangeError: The timeout is not above 0.
@@ -355,14 +357,14 @@ class HumanOversightManager:
     def _put(
         self, question: Question, timeout_seconds: float | None, approver: Approver | None = None
     ) -> Decision:
-        ticket, is_new = self._take(question, timeout_seconds)
+        ticket, is_new, patience = self._take(question, timeout_seconds)
         try:
             approver = self._open_in_time(ticket, approver) if is_new else None
             if ticket.decision is None:
                 _check_may_wait()
             if approver is not None:
                 self._messenger.send(approver, ticket, None)
-            return self._came(wait_in_thread(self._desk, ticket))
+            return self._came(wait_in_thread(self._desk, ticket, patience))
         except BaseException:  # KeyboardInterrupt, or nothing to wait with
             self._withdraw(ticket)
             raise
@@ -371,17 +373,19 @@ class HumanOversightManager:
         loop = running_loop()
         if loop is None:
             raise WrongTypeError("the event loop", "none of asyncio", "asyncio, or call ask")
-        ticket, is_new = self._take(question, timeout_seconds)
+        ticket, is_new, patience = self._take(question, timeout_seconds)
         try:
             if is_new:
                 # Others may join it: it goes on also when this task is cancelled.
                 self._clerk.submit(partial(self._open_and_send, ticket, loop))
-            return self._came(await wait_in_task(self._desk, ticket, TaskBell(loop)))
+            return self._came(await wait_in_task(self._desk, ticket, patience, TaskBell(loop)))
         except BaseException:  # cancelled, or its coroutine was dropped
             self._withdraw(ticket)
             raise
 
-    def _take(self, question: Question, timeout_seconds: float | None) -> tuple[Ticket, bool]:
+    def _take(
+        self, question: Question, timeout_seconds: float | None
+    ) -> tuple[Ticket, bool, Patience]:
         if timeout_seconds is None:
             timeout_seconds = self.settings.timeout_seconds
         if not 0 < timeout_seconds < math.inf:
@@ -391,10 +395,12 @@ class HumanOversightManager:
         with self._lock:
             self._counts["critical"] += 1
         ticket, is_new = self._desk.take(question, timeout_seconds)
+        # After it: of a new one it does not end before the request's own time.
+        patience = Patience(timeout_seconds, self._desk.clock() + timeout_seconds)
         if ticket.at_once is None or ticket.at_once[1] is How.REMEMBERED:
             with self._lock:
                 self._counts["asked"] += 1
-        return ticket, is_new
+        return ticket, is_new, patience
 
     def _open_in_time(self, ticket: Ticket, approver: Approver | None) -> Approver | None:
         """Do as `_open`, and wait for it no longer than for an answer."""

@@ -278,13 +278,21 @@ class Desk:
 
     def withdraw(self, ticket: Ticket) -> None:
         """Take an asker away; the last one ends the request."""
+        self._leave(ticket, Decision.deny(NOBODY, "who asked was cancelled"), How.WITHDRAWN)
+
+    def leave(self, ticket: Ticket, seconds: float) -> Decision:
+        """Take an asker away whose own time is over; gives the denial that is for it alone."""
+        decision = Decision.deny(NOBODY, f"nobody answered within {seconds:g} s")
+        self._leave(ticket, decision, How.EXPIRED)
+        return ticket.decision or decision
+
+    def _leave(self, ticket: Ticket, decision: Decision, how: How) -> None:
         with self._lock:
             ticket.asker_count -= 1
             if ticket.asker_count > 0 or ticket.is_claimed:
                 return
             self._claim(ticket)
-        decision = Decision.deny(NOBODY, "who asked was cancelled")
-        self._later(partial(self._finish, ticket, decision, How.WITHDRAWN))
+        self._later(partial(self._finish, ticket, decision, how))
 
     def _deny_later(self, ticket: Ticket, why: str, how: How) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ Does not cover: the decision itself (``desk``).
 
 import weakref
 from _thread import allocate_lock
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,31 +23,65 @@ WRITE_SECONDS = 1.0
 """So long after its time a request waits for the audit; then it is denied without."""
 
 
-def wait_in_thread(desk: Desk, ticket: Ticket) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one asker waits, who may share a request with others.
+
+    Attributes:
+        seconds: So long.
+        until_seconds: ... on the desk's clock [s].
+    """
+
+    seconds: float
+    until_seconds: float
+
+    def is_over_before(self, ticket: Ticket) -> bool:
+        """Whether it ends before the request's own time."""
+        return self.until_seconds < ticket.deadline_seconds
+
+
+def wait_in_thread(desk: Desk, ticket: Ticket, patience: Patience) -> Decision:
     """Block this thread until it is decided; it expires if nobody does."""
     asleep = allocate_lock()
     asleep.acquire()
-    if desk.call_when_decided(ticket, asleep.release):
-        left = ticket.deadline_seconds - desk.clock()
+    ring = asleep.release
+    if desk.call_when_decided(ticket, ring):
+        is_short = patience.is_over_before(ticket)
+        until = patience.until_seconds if is_short else ticket.deadline_seconds
+        left = until - desk.clock()
         while left > 0 and not asleep.acquire(timeout=min(left, LONGEST_SECONDS)):
-            left = ticket.deadline_seconds - desk.clock()
-        if ticket.decision is None:
+            left = until - desk.clock()
+        if ticket.decision is None and not is_short:
             desk.expire(ticket)
         # That, or what somebody else decided in that moment, is being written down.
-        if ticket.decision is None and not asleep.acquire(timeout=WRITE_SECONDS):
+        if ticket.decision is None and not (
+            ticket.is_claimed and asleep.acquire(timeout=WRITE_SECONDS)
+        ):
+            if is_short:
+                desk.do_not_call(ticket, ring)
+                return desk.leave(ticket, patience.seconds)
             desk.give_up(ticket)
     assert ticket.decision is not None
     return ticket.decision
 
 
-async def wait_in_task(desk: Desk, ticket: Ticket, bell: "TaskBell") -> Decision:
+async def wait_in_task(
+    desk: Desk, ticket: Ticket, patience: Patience, bell: "TaskBell"
+) -> Decision:
     """Do the same, and let the task wait."""
     ring = bell.ring
     if desk.call_when_decided(ticket, ring):
+        is_short = patience.is_over_before(ticket)
+        until = patience.until_seconds if is_short else ticket.deadline_seconds
         try:
-            if not await bell.rings_within(ticket.deadline_seconds - desk.clock()):
-                desk.expire(ticket)
-                if ticket.decision is None and not await bell.rings_within(WRITE_SECONDS):
+            if not await bell.rings_within(until - desk.clock()):
+                if not is_short:
+                    desk.expire(ticket)
+                if ticket.decision is None and not (
+                    ticket.is_claimed and await bell.rings_within(WRITE_SECONDS)
+                ):
+                    if is_short:
+                        return desk.leave(ticket, patience.seconds)
                     desk.give_up(ticket)
         finally:
             desk.do_not_call(ticket, ring)
