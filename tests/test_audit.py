@@ -528,6 +528,69 @@ def test_while_another_program_locks_the_file_requests_are_denied_in_time(tmp_pa
     audit.close()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be removed there")
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+def test_a_file_that_is_taken_away_while_it_is_open_is_not_written(tmp_path, what):
+    """What would be written is lost, and so it is denied; until the file is back."""
+    path = tmp_path / "audit.db"
+    audit = AuditLog(path)
+    with HumanOversightManager(lambda request: True, audit=audit) as manager:
+        assert manager.ask("deploy", "?").is_approved
+        aside = [(found, found.with_name(f"{found.name}.aside")) for found in tmp_path.iterdir()]
+        for found, put in aside:
+            found.rename(put)
+        if what == "replaced":
+            path.touch()
+        decision = manager.ask("deploy", "?")
+        assert not decision.is_approved
+        assert "removed or replaced while it was open" in decision.why
+        assert (path.exists(), path.exists() and path.read_bytes()) == (
+            (True, b"") if what == "replaced" else (False, False)
+        )
+        for found, put in aside:
+            put.rename(found)
+        assert manager.ask("deploy", "?").is_approved
+    assert audit.verify().is_sound
+    assert [entry.number for entry in audit.entries()] == [1, 2, 3, 4]
+    audit.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be removed there")
+def test_a_closed_audit_may_begin_a_new_file(tmp_path):
+    """Nothing is missing from one that nobody had open."""
+    path = tmp_path / "audit.db"
+    audit = AuditLog(path)
+    fill(audit, 1)
+    audit.close()
+    path.unlink()
+    fill(audit, 1)
+    assert [entry.number for entry in audit.entries()] == [1, 2]
+    audit.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_fork_does_not_hide_that_the_file_was_taken_away(tmp_path):
+    """Though it is opened again after it, in the parent as in the child."""
+    audit = AuditLog(tmp_path / "audit.db")
+    fill(audit, 1)
+    (tmp_path / "audit.db").rename(tmp_path / "aside.db")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with pytest.raises(UnreadableAuditError, match="removed or replaced"):
+                fill(audit, 1)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(UnreadableAuditError, match="removed or replaced"):
+        fill(audit, 1)
+    assert not (tmp_path / "audit.db").exists()
+    audit.close()
+
+
 def test_an_empty_chain_is_sound():
     """There is nothing wrong with nothing, unless something is to be in it."""
     assert verify([]).is_sound

@@ -70,7 +70,8 @@ class AuditLog:
 
     What was written is on the disk when the call returns, and the chain of digests
     shows whether any of it was changed or taken out later. Several processes may share
-    a file. In a child of `os.fork` it opens the file anew.
+    a file. In a child of `os.fork` it opens the file anew. While the file is open it
+    must stay where it is: if it is removed or replaced, writing raises.
 
     Args:
         path: The file; it is made where there is none, for this user alone.
@@ -102,6 +103,8 @@ class AuditLog:
         self._connection: sqlite3.Connection | None = None
         self._until_look_count = 0
         self._is_let_go = False
+        # Kept across forks, unlike the connection; None before the file is opened.
+        self._identity: tuple[int, int] | None = None
         with self._lock:
             self._connected()
         _logs.add(self)
@@ -156,6 +159,8 @@ class AuditLog:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        # Again, for to wait for others takes its time.
+        self._check_is_there()
 
     def _insert(
         self, connection: sqlite3.Connection, kind: Kind, request_id: str, body: dict[str, Any]
@@ -249,6 +254,7 @@ class AuditLog:
         try:
             self._is_let_go = False
             self._disconnect()
+            self._identity = None
         finally:
             self._lock.release()
 
@@ -266,12 +272,24 @@ class AuditLog:
     # The file.
 
     def _connected(self) -> sqlite3.Connection:
+        self._check_is_there()
         if self._connection is not None:
             return self._connection
         with _Errors(self.path):
             self._connection = _connect(self.path, read_only=False)
+            if self._identity is None:
+                self._identity = _identity_of(self.path)
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         return self._connection
+
+    def _check_is_there(self) -> None:
+        # What is written to a file that was removed is gone with it, without an error.
+        if self._identity is not None and _identity_of(self.path) != self._identity:
+            raise UnreadableAuditError(
+                self.path,
+                "it was removed or replaced while it was open, and nothing is written to"
+                " another one; put it back, or close this audit and begin a new one",
+            )
 
 
 def read_entries(
@@ -371,6 +389,15 @@ class _Errors:
         # ValueError and UnicodeDecodeError: text that is none, in a damaged file.
         if isinstance(error, sqlite3.Error | OSError | ValueError):
             raise UnreadableAuditError(self._path, str(error)) from error
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Say which file lies at a path; None for none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
