@@ -1,5 +1,6 @@
 """Every request and decision stands in the audit, and a change shows."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -23,7 +24,7 @@ from memguard import (
     UnreadableAuditError,
 )
 from memguard.oversight.audit import read_entries, verify_file
-from memguard.oversight.chain import AuditEntry, verify
+from memguard.oversight.chain import AuditEntry, digest_of, verify
 from memguard.oversight.requests import How
 
 REQUEST = ApprovalRequest("abc12345", "deploy", "Deploy?", ("a", "b"), 5, 4, 10.0, 20.0, "key")
@@ -589,6 +590,19 @@ def test_a_fork_does_not_hide_that_the_file_was_taken_away(tmp_path):
         fill(audit, 1)
     assert not (tmp_path / "audit.db").exists()
     audit.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["{}", "[]", "no JSON", '{"through_number": 1}', '{"through_number": [1], "digest": ""}'],
+)
+def test_a_pruning_that_does_not_say_what_is_found(body):
+    """Its digest may fit, when who changed it knows how."""
+    entry = AuditEntry(1, 1.0, "p", "pruned", "", body, bytes(32), b"")
+    digest = digest_of(1, 1.0, "p", "pruned", "", body, bytes(32))
+    found = verify([dataclasses.replace(entry, digest=digest)])
+    assert found.problem == "entry 1 does not say what was pruned"
+    assert entry.to_dict()["number"] == 1
 
 
 def test_an_empty_chain_is_sound():

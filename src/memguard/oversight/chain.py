@@ -44,9 +44,12 @@ class AuditEntry:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The body, read."""
-        fields: dict[str, Any] = json.loads(self.body)
-        return fields
+        """The body, read; empty where somebody made it something else."""
+        try:
+            fields = json.loads(self.body)
+        except ValueError:
+            return {}
+        return fields if isinstance(fields, dict) else {}
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -131,8 +134,11 @@ def verify(entries: Iterable[AuditEntry], head: str | None = None) -> Verificati
         if entry.digest != expected:
             return found(f"entry {number} was changed")
         if entry.kind == "pruned":
-            fields = entry.fields
-            sealed[fields["through_number"]] = fields["digest"]
+            try:
+                fields = entry.fields
+                sealed[fields["through_number"]] = fields["digest"]
+            except (LookupError, TypeError):  # sealed, but by somebody else
+                return found(f"entry {number} does not say what was pruned")
         count += 1
         before = entry
         seen_head = seen_head or entry.digest.hex() == head
