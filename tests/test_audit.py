@@ -12,6 +12,7 @@ import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -458,6 +459,34 @@ def test_what_a_child_writes_stays_when_the_parent_closes(tmp_path):
     os.close(closed_write)
     found = verify_file(tmp_path / "audit.db")
     assert (found.is_sound, found.entry_count) == (True, 6)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_who_reads_while_a_child_is_made_goes_on_in_both(tmp_path):
+    """And neither has a connection of the other's."""
+    path = tmp_path / "audit.db"
+    audit = AuditLog(path)
+    fill(audit, 150)
+    entries = read_entries(path)
+    numbers = [next(entries).number]
+    open_files = Path("/proc/self/fd")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for descriptor in open_files.glob("*"):
+                assert not os.path.realpath(descriptor).startswith(str(path))
+            assert [entry.number for entry in entries] == list(range(2, 301))
+            fill(audit, 1)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    numbers += [entry.number for entry in entries]
+    assert numbers == list(range(1, 303))
+    assert audit.verify().is_sound
+    audit.close()
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path):

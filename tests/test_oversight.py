@@ -789,6 +789,71 @@ def test_the_interpreter_ends_though_an_audit_is_stuck():
     assert told == "deny\n"
 
 
+# Children.
+
+
+def fork_and_run(in_child):
+    """Run it in a child; whether it did without an error."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            in_child()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_begins_anew_whatever_its_parent_was_doing():
+    """No lock, no thread and no request of the parent's is waited for."""
+
+    class HeldLocks:
+        def requested(self, request):
+            with manager._lock, manager._desk._lock, manager._clerk._lock, manager._messenger._lock:
+                held.set()
+                assert may_go_on.wait(60)
+
+        def decided(self, request, decision, how):
+            pass
+
+    def in_child():
+        may_go_on.set()
+        assert manager.pending() == ()
+        assert manager.statistics().critical_count == 0
+        assert manager.ask("deploy", "?").is_approved
+        assert asyncio.run(manager.aask("deploy", "?")).is_approved
+        manager.close()
+        assert manager.statistics().approved_count == 2
+
+    held, may_go_on = threading.Event(), threading.Event()
+    manager = HumanOversightManager(decides("approve"), audit=HeldLocks())
+    asker = threading.Thread(target=manager.ask, args=("deploy", "?"))
+    asker.start()
+    assert held.wait(10)
+    assert fork_and_run(in_child)
+    may_go_on.set()
+    asker.join()
+    manager.close()
+    assert manager.statistics().approved_count == 1
+    assert fork_and_run(lambda: manager.ask("deploy", "?").why.index("is closed"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_console_asks_in_a_child_while_its_parent_does():
+    """Nobody of the parent's threads answers there."""
+    approver = ConsoleApprover(io.StringIO("y\n"), io.StringIO(), by="erin")
+
+    def in_child():
+        assert HumanOversightManager(approver).ask("deploy", "?").is_approved
+
+    with approver._asking:
+        assert fork_and_run(in_child)
+
+
 # The end.
 
 

@@ -10,8 +10,10 @@ See also: ``docs/oversight.md``.
 import asyncio
 import logging
 import math
+import os
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -117,7 +119,8 @@ class HumanOversightManager:
         events: The bus.
 
     Thread-safety:
-        Any thread, any number of event loops.
+        Any thread, any number of event loops. In a child of `os.fork` it begins anew:
+        what waits in the parent is answered there.
     """
 
     def __init__(
@@ -136,20 +139,35 @@ class HumanOversightManager:
         self.events = EventBus() if events is None else events
         self.critical_operations = thresholds_of(self.settings)
         self._approver = approver
-        self._clerk = Clerk(is_needed=audit is not None)
+        self._audit = audit
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._begin()
+        _managers.add(self)
+
+    def _begin(self) -> None:
+        self._clerk = Clerk(is_needed=self._audit is not None)
         self._desk = Desk(
             self.settings,
             bus=self.events,
-            record=audit,
+            record=self._audit,
             later=self._clerk.submit,
-            clock=clock,
-            wall_clock=wall_clock,
+            clock=self._clock,
+            wall_clock=self._wall_clock,
         )
         self._messenger = Messenger(self._desk, self._clerk)
         # The collector may drop an asker anywhere, which then withdraws.
         self._lock = threading.RLock()
         self._counts: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
+
+    def _begin_in_child(self) -> None:
+        """Begin anew in a child process: no thread came along, and nobody who asked."""
+        is_closed = self._desk.is_closed
+        self.events.renew()
+        self._begin()
+        if is_closed:
+            self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {len(self.pending())} waiting>"
@@ -456,6 +474,18 @@ class HumanOversightManager:
         with self._lock:
             self._counts["cancelled"] += 1
         self._desk.withdraw(ticket)
+
+
+_managers: "weakref.WeakSet[HumanOversightManager]" = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    for manager in list(_managers):
+        manager._begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _check_may_wait() -> None:

@@ -6,10 +6,12 @@ from outside (``desk``, and the commands over it).
 """
 
 import getpass
+import os
 import select
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -110,7 +112,8 @@ class ConsoleApprover:
         by: Who answers; by default who is logged in.
 
     Thread-safety:
-        Any thread; while one asks, the others wait for their turn.
+        Any thread; while one asks, the others wait for their turn. A child of `os.fork`
+        waits for no thread of its parent.
     """
 
     def __init__(
@@ -119,6 +122,10 @@ class ConsoleApprover:
         self._source = source
         self._target = target
         self._by = by
+        self._begin()
+        _consoles.add(self)
+
+    def _begin(self) -> None:
         self._asking = threading.Lock()
         self._open: set[str] = set()
 
@@ -169,6 +176,19 @@ class ConsoleApprover:
             if ready:
                 return source.readline()
         return None
+
+
+_consoles: "weakref.WeakSet[ConsoleApprover]" = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    # Who was asking is a thread of the parent, and does so there.
+    for console in list(_consoles):
+        console._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _forget_typed(source: TextIO) -> None:

@@ -309,9 +309,8 @@ def read_entries(
         UnreadableAuditError: It is none, or damaged.
     """
     path = Path(path)
-    # A connection of its own: who reads slowly holds up nobody who writes.
-    with _Errors(path), closing(_connect(path, read_only=True)) as connection:
-        yield from _read(connection, request_id, last_count)
+    with _Errors(path), closing(_Reader(path, request_id, last_count)) as reader:
+        yield from reader.entries()
 
 
 def verify_file(path: str | os.PathLike[str], *, head: str | None = None) -> Verification:
@@ -332,11 +331,11 @@ def verify_file(path: str | os.PathLike[str], *, head: str | None = None) -> Ver
     if not path.exists():
         raise UnreadableAuditError(path, "there is no such file")
     try:
-        with _Errors(path), closing(_connect(path, read_only=True)) as connection:
-            found = verify(_read(connection, None, None), head)
+        with _Errors(path), closing(_Reader(path)) as reader:
+            found = verify(reader.entries(), head)
             if not found.is_sound:
                 return found
-            (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            state = reader.state()
     except UnreadableAuditError as error:
         return Verification(0, 0, "", error.reason)
     if state != "ok":
@@ -344,17 +343,89 @@ def verify_file(path: str | os.PathLike[str], *, head: str | None = None) -> Ver
     return found
 
 
+_READ_COUNT = 100
+"""So many entries are read at once; between them a child may be made."""
+
+
+class _Reader:
+    """Read entries of a file, the oldest first.
+
+    By a connection of its own: who reads slowly holds up nobody who writes. It is closed
+    while a child is made, and reading goes on behind the last entry that was read.
+    """
+
+    def __init__(
+        self, path: Path, request_id: str | None = None, last_count: int | None = None
+    ) -> None:
+        self._path = path
+        query = f"SELECT {_COLUMNS} FROM entries"
+        self._values: list[object] = []
+        if request_id is not None:
+            query += " WHERE request_id = ?"
+            self._values.append(request_id)
+        if last_count is not None:
+            query += " ORDER BY number DESC LIMIT ?"
+            self._values.append(last_count)
+        self._query = f"SELECT * FROM ({query}) WHERE number > ? ORDER BY number"
+        self._last_number = -(2**63)
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._rows: sqlite3.Cursor | None = None
+        _readers.add(self)
+
+    def entries(self) -> Iterator[AuditEntry]:
+        """Give them."""
+        while rows := self._next_rows():
+            for row in rows:
+                yield _entry_of(row)
+
+    def _next_rows(self) -> list[tuple[Any, ...]]:
+        with self._lock:
+            if self._rows is None:
+                self._rows = self._connected().execute(
+                    self._query, (*self._values, self._last_number)
+                )
+            rows = self._rows.fetchmany(_READ_COUNT)
+            if rows:
+                self._last_number = rows[-1][0]
+            return rows
+
+    def state(self) -> str:
+        """Say whether SQLite finds the file sound: "ok", or what is wrong."""
+        with self._lock:
+            (state,) = self._connected().execute("PRAGMA integrity_check(1)").fetchone()
+            return str(state)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _connect(self._path, read_only=True)
+        return self._connection
+
+    def close(self) -> None:
+        """Read no more."""
+        with self._lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._rows = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
 _logs: "weakref.WeakSet[AuditLog]" = weakref.WeakSet()
-_forking: list[AuditLog] = []
+_readers: "weakref.WeakSet[_Reader]" = weakref.WeakSet()
+_forking: "list[AuditLog | _Reader]" = []
 
 
 def _close_before_fork() -> None:
     # SQLite shares what it knows of locks between connections of a process, and a
     # child would inherit it: so none is open while a child is made.
-    for log in list(_logs):
-        log._lock.acquire()
-        _forking.append(log)
-        log._disconnect()
+    users: list[AuditLog | _Reader] = [*_logs, *_readers]
+    for user in users:
+        user._lock.acquire()
+        _forking.append(user)
+        user._disconnect()
 
 
 def _go_on_in_parent() -> None:
@@ -363,8 +434,8 @@ def _go_on_in_parent() -> None:
 
 
 def _begin_in_child() -> None:
-    for log in _forking:
-        log._lock = threading.RLock()
+    for user in _forking:
+        user._lock = threading.RLock()
     _forking.clear()
 
 
@@ -432,21 +503,6 @@ def _format_of(connection: sqlite3.Connection, path: Path) -> int:
     if version == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         raise UnreadableAuditError(path, "it is a database of another program")
     return int(version)
-
-
-def _read(
-    connection: sqlite3.Connection, request_id: str | None, last_count: int | None
-) -> Iterator[AuditEntry]:
-    query = f"SELECT {_COLUMNS} FROM entries"
-    values: list[object] = []
-    if request_id is not None:
-        query += " WHERE request_id = ?"
-        values.append(request_id)
-    if last_count is not None:
-        query = f"SELECT * FROM ({query} ORDER BY number DESC LIMIT ?)"
-        values.append(last_count)
-    for row in connection.execute(f"{query} ORDER BY number", values):
-        yield _entry_of(row)
 
 
 _TYPES = (int, float, str, str, str, str, bytes, bytes)

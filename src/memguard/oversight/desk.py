@@ -99,6 +99,10 @@ class Desk:
         clock: Seconds that only grow.
         wall_clock: Unix time [s].
 
+    Attributes:
+        clock: Seconds that only grow.
+        is_closed: Whether all is denied from now on.
+
     Thread-safety:
         Any thread; events are told, and records written, under no lock.
     """
@@ -121,7 +125,7 @@ class Desk:
         self._wall_clock = wall_clock
         # The collector may drop an asker anywhere, which then withdraws.
         self._lock = threading.RLock()
-        self._is_closed = False
+        self.is_closed = False
         self._by_key: dict[str, Ticket] = {}
         self._open: dict[str, Ticket] = {}
         self._remembered: OrderedDict[str, tuple[Decision, float]] = OrderedDict()
@@ -165,7 +169,7 @@ class Desk:
         return ticket, True
 
     def _answer_at_once(self, key: str, now: float) -> tuple[Decision, How] | None:
-        if self._is_closed:
+        if self.is_closed:
             return Decision.deny(NOBODY, "the oversight is closed"), How.CLOSED
         decision, until = self._remembered.get(key, (None, 0.0))
         if decision is not None and now < until:
@@ -393,7 +397,7 @@ class Desk:
             Those that waited; each is decided once that is written down.
         """
         with self._lock:
-            self._is_closed = True
+            self.is_closed = True
             waiting = list(self._by_key.values())
         for ticket in waiting:
             self._deny_later(ticket, "the oversight was closed", How.CLOSED)
