@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import stat
 import sys
 import threading
@@ -447,8 +448,6 @@ def test_what_a_killed_process_left_is_taken_away(private_folder):
     path = endpoint.open()
     (private_folder / "99999999-1.sock").touch()
     stale = private_folder / "99999998-1.sock"
-    import socket
-
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(stale))
     with pytest.raises(Gone):
@@ -472,7 +471,6 @@ def test_what_a_killed_process_left_is_taken_away(private_folder):
 )
 def test_a_caller_that_talks_nonsense_does_no_harm(said, caplog):
     """The next one is answered."""
-    import socket
 
     def fail(arguments, caller):
         raise RuntimeError("inside")
@@ -493,6 +491,31 @@ def test_a_caller_that_talks_nonsense_does_no_harm(said, caplog):
         assert call(path, "ping") == "pong"
     finally:
         endpoint.close()
+
+
+def test_closing_hangs_up_on_a_caller_who_says_nothing():
+    """Its thread ends with the endpoint."""
+    endpoint = Endpoint({})
+    path = endpoint.open()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(60)
+        connection.connect(str(path))
+        while not [t for t in threading.enumerate() if t.name == "memguard-call"]:
+            pass
+        endpoint.close()
+        assert not [t for t in threading.enumerate() if t.name == "memguard-call"]
+        assert connection.recv(1) == b""
+
+
+def test_a_command_that_runs_at_the_end_is_answered():
+    """Also one that ends the endpoint itself."""
+
+    def close(arguments, caller):
+        endpoint.close()
+        return "closed"
+
+    endpoint = Endpoint({"close": close})
+    assert call(endpoint.open(), "close") == "closed"
 
 
 def test_an_unknown_command_says_which_there_are():

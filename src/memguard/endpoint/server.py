@@ -14,6 +14,7 @@ import socketserver
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ PATIENCE_SECONDS = 5.0
 
 _LOG = logging.getLogger("memguard.endpoint")
 _LOOK_SECONDS = 0.05
+_LEAVE_SECONDS = 1.0
+"""How long `Endpoint.close` waits for commands that run."""
+
 _numbers = itertools.count(1)
 
 
@@ -89,7 +93,11 @@ class Endpoint:
         return path
 
     def close(self) -> None:
-        """Listen no more, and take the socket away; again does nothing."""
+        """Listen no more, and take the socket away; again does nothing.
+
+        Callers who have not said what they want are left; who waits for a command that
+        runs gets its answer.
+        """
         server, self._server = self._server, None
         thread, self._thread = self._thread, None
         path, self.path = self.path, None
@@ -97,6 +105,7 @@ class Endpoint:
             server.shutdown()
             thread.join()
             server.server_close()
+            server.hang_up()
         if path is not None:
             # Its folder may be gone, or be somebody else's by now.
             with contextlib.suppress(OSError):
@@ -121,7 +130,39 @@ class _Server(socketserver.ThreadingMixIn, _UnixServer):  # type: ignore[misc]
 
     def __init__(self, path: str, commands: Mapping[str, Command]) -> None:
         self.commands = commands
+        self._calls: dict[threading.Thread, socket.socket] = {}
         super().__init__(path, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(
+            target=self._serve, args=(request, client_address), name="memguard-call", daemon=True
+        )
+        # Before it begins, so that none is missed at the end.
+        self._calls[thread] = request
+        try:
+            thread.start()
+        except RuntimeError:  # no thread is to be had; the caller is left
+            del self._calls[thread]
+            raise
+
+    def _serve(self, request: Any, client_address: Any) -> None:
+        try:
+            self.process_request_thread(request, client_address)
+        finally:
+            del self._calls[threading.current_thread()]
+
+    def hang_up(self) -> None:
+        """Hear no more of those who called, and wait for their threads, a little."""
+        calls = dict(self._calls)
+        # A command may close what it belongs to.
+        calls.pop(threading.current_thread(), None)
+        for connection in calls.values():
+            # Only what they say: an answer is still written.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+        until = time.monotonic() + _LEAVE_SECONDS
+        for thread in calls:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         # The default prints to the standard error of somebody else's program.
