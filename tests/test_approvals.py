@@ -1,13 +1,14 @@
 """People answer a guard: by a function, by a rule, by a command from another process."""
 
 import asyncio
+import errno
 import json
 import os
 import socket
 import stat
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -516,6 +517,26 @@ def test_a_command_that_runs_at_the_end_is_answered():
 
     endpoint = Endpoint({"close": close})
     assert call(endpoint.open(), "close") == "closed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one more caller waits")
+def test_a_process_that_takes_no_more_callers_is_named(private_folder):
+    """With what to do about it."""
+    path = private_folder / f"{os.getpid()}-1.sock"
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen(0)
+        status = 0
+        while status != errno.EAGAIN:
+            caller = stack.enter_context(socket.socket(socket.AF_UNIX))
+            caller.setblocking(False)
+            status = caller.connect_ex(str(path))
+        with pytest.raises(EndpointError, match=f"{path} takes no more callers.*try again"):
+            call(path, "ping")
+        status, _, errors = cli("approvals", "list")
+        assert status == 2
+        assert "takes no more callers" in errors
 
 
 def test_an_unknown_command_says_which_there_are():

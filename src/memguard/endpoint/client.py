@@ -32,6 +32,13 @@ def call(path: Path, command: str, **arguments: Any) -> Any:
             connection.connect(str(path))
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise Gone from error
+        except BlockingIOError as error:
+            raise EndpointError(
+                f"{path} takes no more callers: too many wait for an answer; try again, and if"
+                f" process {path.stem.partition('-')[0]} hangs, end it"
+            ) from error
+        except OSError as error:
+            raise EndpointError(f"{path} cannot be called: {error}") from error
         try:
             if uid_of(connection) != os.getuid():
                 raise EndpointError(f"{path} is served by another user")
