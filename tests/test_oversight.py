@@ -24,6 +24,7 @@ from memguard import (
     WrongTypeError,
 )
 from memguard.oversight import approvals
+from memguard.oversight.commands import DECIDE, commands_of
 from memguard.oversight.events import ApprovalDecided, ApprovalRequested, UnknownOperation
 from memguard.oversight.requests import How
 from process import run_fresh
@@ -747,6 +748,34 @@ def test_an_answer_that_is_not_written_down_in_time_is_late():
     manager.close()
     assert not decision.is_approved
     assert told == [str(decision)]
+
+
+def test_who_answers_while_another_answer_is_written_down_is_late():
+    """The request is known, though what came of it is not yet."""
+    book = StuckBook("decided")
+    manager = HumanOversightManager(audit=book)
+    outcomes = []
+    asker = threading.Thread(target=manager.ask, args=("deploy", "?"))
+    asker.start()
+    while not manager.pending():
+        pass
+    (request,) = manager.pending()
+    arguments = {"id": request.id, "verdict": "approve"}
+    decide = commands_of(manager)[DECIDE]
+    first = threading.Thread(target=lambda: outcomes.append(decide(arguments, "alice")))
+    first.start()
+    while manager.pending():
+        pass
+    assert decide(arguments, "bob") == {
+        "outcome": "late",
+        "decided": "what came of it is being written down",
+    }
+    book.may_go_on.set()
+    first.join()
+    asker.join()
+    assert outcomes == [{"outcome": "decided", "decided": "approved by alice"}]
+    assert decide(arguments, "bob") == {"outcome": "late", "decided": "approved by alice"}
+    manager.close()
 
 
 def test_closing_does_not_wait_for_an_audit_that_is_stuck(monkeypatch):

@@ -28,6 +28,8 @@ _LOG = logging.getLogger("memguard.oversight")
 _KNOWN_DECIDED = 1000
 """Of so many decided requests it is known how, for people who answer too late."""
 
+_BEING_WRITTEN = "what came of it is being written down"
+
 
 class Record(Protocol):
     """What writes down what was asked and decided; what it raises denies."""
@@ -315,6 +317,8 @@ class Desk:
 
     def _claim(self, ticket: Ticket) -> None:
         request = ticket.request
+        if not ticket.is_claimed:
+            _keep(self._decided, request.id, _BEING_WRITTEN, _KNOWN_DECIDED)
         ticket.is_claimed = True
         self._open.pop(request.id, None)
         if self._by_key.get(request.idempotency_key) is ticket:
