@@ -30,6 +30,7 @@ from memguard.endpoint.place import folder, sockets
 from memguard.endpoint.server import Endpoint
 from memguard.errors import EndpointError, UnsafeFolderError
 from memguard.oversight.events import ApprovalRequested
+from memguard.oversight.requests import How
 from process import run_fresh
 from processes import run
 
@@ -382,6 +383,26 @@ def test_the_audit_command_says_what_is_not_sound(tmp_path):
     status, _, errors = cli("audit", str(tmp_path / "other.db"))
     assert status == 2
     assert "there is no such file" in errors
+
+
+def test_the_audit_command_does_not_count_as_asked_what_failed(tmp_path):
+    """And of several decisions of one request only the last, which took effect."""
+
+    def approves(request):
+        if len(request.chain) > 5:
+            raise RuntimeError("nobody is there")
+        return True
+
+    path = tmp_path / "audit.db"
+    with Guard(settings=GuardSettings(), approve=approves, audit=path, max_depth=9) as guard:
+        with pytest.raises(ApprovalDenied):
+            nest_in_threads(guard, 8)
+    assert "2 requests, 2 decided, 1 denied; somebody was asked for 50.0%" in cli("audit", path)[1]
+    with AuditLog(path) as audit:
+        first = next(audit.entries())
+        request = memguard.ApprovalRequest(**first.fields)
+        audit.decided(request, Decision.deny("memguard", "too late"), How.FAILED)
+    assert "2 requests, 2 decided, 2 denied; somebody was asked for 0.0%" in cli("audit", path)[1]
 
 
 # The socket.

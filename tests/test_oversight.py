@@ -646,6 +646,44 @@ def test_what_cannot_be_written_down_is_denied(kind, caplog):
     manager.close()
 
 
+@pytest.mark.parametrize("kind", ["requested", "decided"])
+def test_what_a_broken_audit_denied_does_not_count_as_asked(kind):
+    """For each who asked; nobody can show that a person was."""
+    book = Book()
+    manager = HumanOversightManager(decides("approve"), audit=book)
+    assert manager.ask("deploy", "?").is_approved
+    book.failing = (kind,)
+    assert not manager.ask("deploy", "?").is_approved
+    assert not asyncio.run(manager.aask("deploy", "?")).is_approved
+    counted = manager.statistics()
+    assert (counted.critical_count, counted.asked_count) == (3, 1)
+    assert counted.coverage_ratio == pytest.approx(1 / 3)
+    manager.close()
+
+
+def test_a_full_queue_and_a_broken_audit_count_once():
+    """Who was not asked for one reason is not for two."""
+    book = Book()
+    settings = OversightSettings(max_pending_count=1)
+    with HumanOversightManager(audit=book, settings=settings) as manager:
+        waiting = threading.Thread(target=manager.ask, args=("deploy", "?"))
+        waiting.start()
+        while not manager.pending():
+            pass
+        book.failing = ("requested",)
+        assert not manager.ask("deploy", "?").is_approved
+        counted = manager.statistics()
+        assert (counted.critical_count, counted.asked_count) == (2, 1)
+    waiting.join()
+
+
+def test_an_approver_that_raised_was_not_asked():
+    """As far as coverage goes: it saw nothing that it could answer."""
+    manager = HumanOversightManager(lambda request: 1 / 0)
+    assert not manager.ask("deploy", "?").is_approved
+    assert manager.statistics().coverage_ratio == 0.0
+
+
 def test_it_is_written_down_before_it_takes_effect():
     """Who is asked sees a request that is written, who is told a decision that is."""
     book = Book()

@@ -25,6 +25,8 @@ examples:
 """
 
 _SHOWN_COUNT = 20
+_NOBODY_WAS_ASKED = ("queue full", "closed", "failed")
+"""What a decision says of how it came about; a crash of who was to answer is no answer."""
 
 
 def add_to(commands: Any) -> None:
@@ -123,9 +125,10 @@ def _line(request: list[Any]) -> str:
 
 def _summary(entries: list[Any]) -> str:
     requests = _requests(entries)
-    decisions = [entry.fields for entry in entries if entry.kind == "decided"]
-    denied_count = sum(fields.get("verdict") == "deny" for fields in decisions)
-    unasked_count = sum(fields.get("how") in ("queue full", "closed") for fields in decisions)
+    # Where there are several, only the last took effect.
+    decisions = {entry.request_id: entry.fields for entry in entries if entry.kind == "decided"}
+    denied_count = sum(fields.get("verdict") == "deny" for fields in decisions.values())
+    unasked_count = sum(fields.get("how") in _NOBODY_WAS_ASKED for fields in decisions.values())
     coverage = 1 - unasked_count / len(requests) if requests else 1.0
     return (
         f"\n{len(requests):,} requests, {len(decisions):,} decided, {denied_count:,} denied;"

@@ -53,7 +53,8 @@ class OversightStatistics:
 
     Attributes:
         critical_count: Critical operations that were seen.
-        asked_count: ... and somebody was asked, now or before.
+        asked_count: ... and somebody was asked, now or before; not where what was to
+            answer, or the audit, failed.
         approved_count: ... that were approved.
         denied_count: ... that were denied, whoever did.
         cancelled_count: ... that were cancelled while they waited.
@@ -292,7 +293,7 @@ class HumanOversightManager:
             counts = self._counts
             return OversightStatistics(
                 critical_count=counts["critical"],
-                asked_count=counts["asked"],
+                asked_count=counts["asked"] - counts["failed"],
                 approved_count=counts["approved"],
                 denied_count=counts["denied"],
                 cancelled_count=counts["cancelled"],
@@ -382,7 +383,7 @@ class HumanOversightManager:
                 _check_may_wait()
             if approver is not None:
                 self._messenger.send(approver, ticket, None)
-            return self._came(wait_in_thread(self._desk, ticket, patience))
+            return self._came(ticket, wait_in_thread(self._desk, ticket, patience))
         except BaseException:  # KeyboardInterrupt, or nothing to wait with
             self._withdraw(ticket)
             raise
@@ -396,7 +397,9 @@ class HumanOversightManager:
             if is_new:
                 # Others may join it: it goes on also when this task is cancelled.
                 self._clerk.submit(partial(self._open_and_send, ticket, loop))
-            return self._came(await wait_in_task(self._desk, ticket, patience, TaskBell(loop)))
+            return self._came(
+                ticket, await wait_in_task(self._desk, ticket, patience, TaskBell(loop))
+            )
         except BaseException:  # cancelled, or its coroutine was dropped
             self._withdraw(ticket)
             raise
@@ -415,7 +418,7 @@ class HumanOversightManager:
         ticket, is_new = self._desk.take(question, timeout_seconds)
         # After it: of a new one it does not end before the request's own time.
         patience = Patience(timeout_seconds, self._desk.clock() + timeout_seconds)
-        if ticket.at_once is None or ticket.at_once[1] is How.REMEMBERED:
+        if _is_asked(ticket):
             with self._lock:
                 self._counts["asked"] += 1
         return ticket, is_new, patience
@@ -465,8 +468,11 @@ class HumanOversightManager:
         # it gives is read like an approver's answer: a coroutine is no yes.
         return False if answer is None else answer
 
-    def _came(self, decision: Decision) -> Decision:
+    def _came(self, ticket: Ticket, decision: Decision) -> Decision:
         with self._lock:
+            # A crash is no answer, and what no audit has, nobody can show.
+            if ticket.decision is decision and ticket.how is How.FAILED:
+                self._counts["failed"] += _is_asked(ticket)
             self._counts["approved" if decision.is_approved else "denied"] += 1
         return decision
 
@@ -486,6 +492,11 @@ def _begin_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _is_asked(ticket: Ticket) -> bool:
+    """Whether somebody is asked, now or before, if nothing fails."""
+    return ticket.at_once is None or ticket.at_once[1] is How.REMEMBERED
 
 
 def _check_may_wait() -> None:
