@@ -23,7 +23,7 @@ from memguard import (
     WouldBlockLoopError,
     WrongTypeError,
 )
-from memguard.oversight import approvals
+from memguard.oversight import approvals, messenger
 from memguard.oversight.commands import DECIDE, commands_of
 from memguard.oversight.events import ApprovalDecided, ApprovalRequested, UnknownOperation
 from memguard.oversight.requests import How
@@ -473,6 +473,41 @@ def test_an_approver_that_fails_denies_and_is_logged(form, answer, words, caplog
     assert "approver raised" in caplog.text
     assert manager.statistics().failed_count == 1
     assert manager.statistics().how_counts == {How.FAILED: 1}
+
+
+def test_approvers_that_never_end_are_bounded(monkeypatch):
+    """When too many go on in vain, nobody is asked any more, until they end."""
+    monkeypatch.setattr(messenger, "MOST_STUCK_COUNT", 3)
+    may_end = threading.Event()
+    manager = HumanOversightManager(lambda request: may_end.wait(60))
+    for _ in range(3):
+        assert "nobody answered" in manager.ask("deploy", "?", timeout_seconds=0.01).why
+    refused = manager.ask("deploy", "?")
+    assert refused.why == "3 approvers go on though their requests are decided; let them end"
+    assert asyncio.run(manager.aask("deploy", "?")).why == refused.why
+    assert manager.statistics().how_counts == {How.EXPIRED: 3, How.FAILED: 2}
+    may_end.set()
+    while manager._messenger.threads():
+        pass
+    assert manager.ask("deploy", "?").is_approved
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes cannot be waited for there")
+def test_a_question_that_is_decided_leaves_the_line_before_the_console():
+    """Though another one is still asked there."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as source, os.fdopen(writer, "w"):
+        manager = HumanOversightManager(ConsoleApprover(source, io.StringIO()))
+        first = threading.Thread(target=manager.ask, args=("deploy", "?"))
+        first.start()
+        while not manager.pending():
+            pass
+        assert not manager.ask("deploy", "?", timeout_seconds=0.01).is_approved
+        while len(manager._messenger.threads()) > 1:
+            pass
+        assert len(manager.pending()) == 1
+        manager.close()
+        first.join()
 
 
 def test_an_approver_may_leave_it_to_others():

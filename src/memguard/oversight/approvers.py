@@ -133,8 +133,14 @@ class ConsoleApprover:
         """Ask until "y" or "n" is answered, or somebody else was faster."""
         self._open.add(request.id)
         try:
-            with self._asking:
-                return self._ask(request)
+            # Whose question is decided while it waits for its turn leaves the line.
+            while request.id in self._open:
+                if self._asking.acquire(timeout=_LOOK_SECONDS):
+                    try:
+                        return self._ask(request)
+                    finally:
+                        self._asking.release()
+            return None
         finally:
             self._open.discard(request.id)
 

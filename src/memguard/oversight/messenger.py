@@ -22,6 +22,9 @@ from memguard.oversight.requests import NOBODY, Decision, How
 
 _LOG = logging.getLogger("memguard.oversight")
 
+MOST_STUCK_COUNT = 100
+"""So many approvers may go on, each on its thread, when their requests are decided."""
+
 
 class Messenger:
     """Ask approvers, and never wait for them.
@@ -40,7 +43,7 @@ class Messenger:
         self._desk = desk
         self._clerk = clerk
         self._lock = threading.RLock()
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[threading.Thread, Ticket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed_count = 0
 
@@ -84,7 +87,8 @@ class Messenger:
     def threads(self) -> tuple[threading.Thread, ...]:
         """Give the threads on which approvers run."""
         with self._lock:
-            return tuple(self._threads)
+            # One that is about to begin cannot be joined yet.
+            return tuple(thread for thread in self._threads if thread.is_alive())
 
     async def end_tasks(self, seconds: float) -> None:
         """Wait until the tasks of this loop, which were cancelled, have ended."""
@@ -103,11 +107,29 @@ class Messenger:
         thread = threading.Thread(
             target=context.run, args=(self._run, approver, ticket), name=name, daemon=True
         )
-        thread.start()
         with self._lock:
-            self._threads.add(thread)
-            if not thread.is_alive():
-                self._threads.discard(thread)
+            stuck_count = sum(other.is_claimed for other in self._threads.values())
+            is_room = stuck_count < MOST_STUCK_COUNT
+            if is_room:
+                self._threads[thread] = ticket
+        if not is_room:
+            why = f"{stuck_count} approvers go on though their requests are decided; let them end"
+            self._deny_unasked(ticket, why)
+            return
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more threads, or the program ends
+            self._forget_thread(thread)
+            self._deny_unasked(ticket, f"the approver got no thread: {error}")
+
+    def _deny_unasked(self, ticket: Ticket, why: str) -> None:
+        _LOG.error("request %s is denied: %s", ticket.request.id, why)
+        settle = partial(self._desk.settle, ticket, Decision.deny(NOBODY, why), How.FAILED)
+        self._clerk.submit(settle)
+
+    def _forget_thread(self, thread: threading.Thread) -> None:
+        with self._lock:
+            self._threads.pop(thread, None)
 
     def _run(self, approver: Approver, ticket: Ticket) -> None:
         try:
@@ -123,8 +145,7 @@ class Messenger:
                 if decision is not None:
                     self._desk.settle(ticket, decision, How.ANSWERED)
         finally:
-            with self._lock:
-                self._threads.discard(threading.current_thread())
+            self._forget_thread(threading.current_thread())
 
     async def _until_decided(self, answer: Awaitable[Answer], ticket: Ticket) -> Answer:
         loop = asyncio.get_running_loop()
