@@ -232,7 +232,6 @@ def test_a_document_searches_large_cycles_only_up_to_a_bound(monkeypatch):
     assert advised == [True, False, False]
 
 
-@pytest.mark.small_heap
 @pytest.mark.parametrize("child_count", [1, 2, 7])
 def test_the_advice_does_not_depend_on_where_objects_lie(child_count):
     """The same leak gives the same words each time."""

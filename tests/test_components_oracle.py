@@ -11,6 +11,9 @@ from memguard import _core
 from oracles import components, reached_from
 from process import run_fresh
 
+# What is frozen is in no list of the interpreter, from which the search begins.
+pytestmark = pytest.mark.whole_heap
+
 # Thirteen small directed graphs and their components of more than one vertex;
 # "1>2" is an edge. The last two are the examples in Tarjan's and in Gabow's
 # papers, the others those with which refcycle tests itself, as facts.

@@ -15,7 +15,6 @@ def cycles_by_id(report):
     return {frozenset(cycle.object_ids) for cycle in report.cycles}
 
 
-@pytest.mark.small_heap
 @hypothesis.given(plans())
 def test_garbage_equals_what_the_collector_finds(plan):
     """Every unreachable object and every cycle among them is what the collector finds."""
@@ -31,7 +30,6 @@ def test_garbage_equals_what_the_collector_finds(plan):
     del held, expected
 
 
-@pytest.mark.small_heap
 @hypothesis.given(plans())
 def test_forcing_the_rule_for_borrowed_stacks_changes_nothing(plan):
     """Without generators the 3.14 rule gives the same answer."""

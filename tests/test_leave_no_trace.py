@@ -119,7 +119,6 @@ def test_a_scan_leaves_the_process_as_it_was(name):
     assert "called" not in held
 
 
-@pytest.mark.small_heap
 @pytest.mark.parametrize("name", CALLS)
 def test_a_scan_leaves_no_block_allocated(name):
     """Nothing that is not tracked is left behind either, such as a dict of strings."""

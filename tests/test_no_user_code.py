@@ -12,7 +12,6 @@ import pytest
 from uses import CALLS
 
 # What is planted is made by the tests, and all of it is looked at.
-pytestmark = pytest.mark.small_heap
 
 # What makes a class or an object, and what has to be data.
 NO_METHODS = {"__new__", "__init__", "__init_subclass__", "__subclasshook__", "__prepare__"}

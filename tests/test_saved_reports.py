@@ -51,7 +51,6 @@ def test_a_saved_report_reads_as_the_live_one():
     assert render_text(saved(report), width=100, most_shapes=20) == report.to_text()
 
 
-@pytest.mark.small_heap
 def test_a_difference_tells_new_grown_smaller_and_gone_shapes():
     """By cycles of each shape, from one report to a later one."""
     difference = created(5, 0, 1).diff(created(2, 4, 0))
@@ -63,7 +62,6 @@ def test_a_difference_tells_new_grown_smaller_and_gone_shapes():
     assert [change.path for change in backwards.smaller] == [PATHS[0]]
 
 
-@pytest.mark.small_heap
 def test_a_difference_can_be_read():
     """Shapes with most new cycles come first, unchanged ones are left out."""
     assert created(5, 4, 1).diff(created(2, 4, 0)).to_text().splitlines() == [
@@ -119,7 +117,6 @@ def test_a_partial_report_makes_a_partial_difference():
     assert "Partial: one of the reports was stopped early" in str(difference)
 
 
-@pytest.mark.small_heap
 def test_of_several_reports_in_a_file_the_newest_of_each_kind_is_read():
     """As ``memguard run`` writes them, one on each line."""
     lines = [created(count, 0, 0).to_json(indent=None) for count in (1, 2, 3)]
@@ -156,7 +153,6 @@ def test_what_is_no_report_is_refused(text):
     assert "memguard run --format json" in str(caught.value)
 
 
-@pytest.mark.small_heap
 def test_a_damaged_report_is_refused_by_the_name_of_what_is_wrong():
     """Whatever was changed in it by hand."""
     damaged = {
@@ -175,7 +171,6 @@ def test_a_damaged_report_is_refused_by_the_name_of_what_is_wrong():
             read_documents(text)
 
 
-@pytest.mark.small_heap
 @pytest.mark.parametrize("change", [{"loop_count": 9}, {"loop_count": -1}, {"references": 7}])
 def test_a_picture_that_refers_to_nothing_is_refused(change):
     """Or it would fail while it is drawn."""

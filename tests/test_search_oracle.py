@@ -12,6 +12,9 @@ from memguard import _core
 from memguard.heap.cuts import flags_of
 from oracles import collected_objects, components, reached_from
 
+# What is frozen is in no list of the interpreter, from which the search begins.
+pytestmark = pytest.mark.whole_heap
+
 CUTS = flags_of(memguard.DEFAULT_CUTS)
 # What tp_traverse hands over is gathered up to 256 references at a time.
 WIDTHS = (1, 254, 255, 256, 257, 511, 512, 513, 1_500)

@@ -5,7 +5,6 @@ import gc
 
 import hypothesis
 import networkx
-import pytest
 from hypothesis import strategies as st
 
 import memguard
@@ -65,7 +64,6 @@ def referents(thing):
     return {id(child) for child in gc.get_referents(thing)}
 
 
-@pytest.mark.small_heap
 @hypothesis.given(plans(kinds=KINDS), st.data())
 def test_a_reference_is_gone_once_all_its_ties_are_cut(plan, data):
     """No other reference between the two is left, whatever names it had."""
@@ -89,7 +87,6 @@ def test_a_reference_is_gone_once_all_its_ties_are_cut(plan, data):
     report.release()
 
 
-@pytest.mark.small_heap
 @hypothesis.given(plans(kinds=KINDS))
 def test_a_cycle_is_gone_once_the_advised_ties_are_cut(plan):
     """Cut for real, networkx finds no cycle among what were its members."""
