@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 import gc
 import math
+import os
 import random
+import signal
 import sys
+import tempfile
 import threading
 import weakref
+from unittest.mock import Mock
 
 import pytest
 
@@ -392,6 +396,27 @@ def test_a_command_that_does_not_end_is_ended():
     done = Rollback(settings, journal=Journal(), command=command).act("asked")
     assert done.exit_code is None
     assert "ended after 0.2 s" in done.output
+
+
+def test_what_a_command_starts_is_not_waited_for():
+    """A service goes on, with the output of who started it."""
+    code = (
+        "import subprocess, sys; print('started', flush=True);"
+        " service = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        " print(service.pid)"
+    )
+    done = Rollback(journal=Journal(), command=[sys.executable, "-c", code]).act("asked")
+    started, process_id = done.output.split()
+    os.kill(int(process_id), signal.SIGTERM)
+    assert (done.exit_code, started) == (0, "started")
+
+
+def test_a_command_runs_where_no_file_can_be_written(monkeypatch):
+    """Its exit code is told, and its output is not."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", Mock(side_effect=FileNotFoundError))
+    command = [sys.executable, "-c", "import sys; print('lost'); sys.exit(4)"]
+    done = Rollback(journal=Journal(), command=command).act("asked")
+    assert (done.exit_code, done.output) == (4, "")
 
 
 def test_a_command_that_is_not_there_is_told(tmp_path):

@@ -6,9 +6,13 @@ Does not cover: when a trigger fires (``triggers``), what is to be undone
 """
 
 import logging
+import os
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
 
 from memguard.errors import WrongTypeError
 from memguard.events import EventBus
@@ -111,21 +115,22 @@ class Rollback:
     def _run(self) -> tuple[int | None, str]:
         if not self._command:
             return None, ""
-        try:
-            ended = subprocess.run(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=self.settings.command_timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            seconds = self.settings.command_timeout_seconds
-            return None, f"it was ended after {seconds:g} s; {_text(error.stdout)}"
-        except (OSError, ValueError) as error:
-            return None, f"it could not be run: {error}"
-        return ended.returncode, _text(ended.stdout)
+        with _file_for_output() as output:
+            try:
+                ended = subprocess.run(
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=self.settings.command_timeout_seconds,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                seconds = self.settings.command_timeout_seconds
+                return None, f"it was ended after {seconds:g} s; {_end_of(output)}"
+            except (OSError, ValueError) as error:
+                return None, f"it could not be run: {error}"
+            return ended.returncode, _end_of(output)
 
     def _tell(self, fired: TriggerFired) -> None:
         _LOG.error("rollback trigger %s: %s", fired.trigger, fired.reason)
@@ -145,5 +150,16 @@ def describe(done: RolledBack) -> str:
     return text
 
 
-def _text(output: bytes | None) -> str:
-    return (output or b"").decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
+def _file_for_output() -> IO[bytes]:
+    # No pipe: a service that the command starts keeps its output open, and is not waited for.
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # nothing may be written here
+        return Path(os.devnull).open("w+b")
+
+
+def _end_of(output: IO[bytes]) -> str:
+    length = output.seek(0, os.SEEK_END)
+    # A character takes four bytes at most.
+    output.seek(max(0, length - 4 * _SHOWN_CHARACTERS))
+    return output.read().decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
