@@ -171,6 +171,7 @@ def planted_cycles(graph):
 WHERE = pytest.mark.parametrize("from_roots", [False, pytest.param(True, marks=pytest.mark.native)])
 
 
+@pytest.mark.whole_heap
 @pytest.mark.parametrize("kind", ["garbage", "live"])
 @WHERE
 def test_a_scan_out_of_time_says_nothing_wrong(kind, from_roots):

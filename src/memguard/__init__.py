@@ -52,9 +52,11 @@ if TYPE_CHECKING:
         CannotCopyError,
         ContextClosed,
         CrawlClosedError,
+        CycleGoneError,
         EnteredTwiceError,
         FrontierFullError,
         GuardClosedError,
+        HeadroomShortError,
         LifecycleClosedError,
         LimitOutOfRangeError,
         MemguardError,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
         ReportReleasedError,
         ReturnedTwiceError,
         SettingError,
+        SnapshotFailedError,
         StillHeldError,
         StrangerError,
         UnknownAgentError,
@@ -86,7 +89,7 @@ if TYPE_CHECKING:
     from memguard.heap.cuts import DEFAULT_CUTS, Cut
     from memguard.heap.loops import Edge
     from memguard.heap.report import ScanReport
-    from memguard.heap.scan import detect_circular_references, scan, scan_created
+    from memguard.heap.scan import ascan, detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
     from memguard.heap.survival import Survival, measure_survival
     from memguard.journal import Checkpoint, checkpoint, rollback
@@ -156,6 +159,7 @@ __all__ = [
     "CrawlingSettings",
     "Cut",
     "Cycle",
+    "CycleGoneError",
     "CycleTally",
     "Decision",
     "Delegation",
@@ -172,6 +176,7 @@ __all__ = [
     "GuardClosedError",
     "GuardSettings",
     "GuardStatistics",
+    "HeadroomShortError",
     "HumanOversightManager",
     "LifecycleClosedError",
     "LifecycleStatistics",
@@ -209,6 +214,7 @@ __all__ = [
     "ScanReport",
     "SettingError",
     "Shape",
+    "SnapshotFailedError",
     "StillHeldError",
     "StrangerError",
     "Survival",
@@ -226,6 +232,7 @@ __all__ = [
     "WrongSettingError",
     "WrongTypeError",
     "__version__",
+    "ascan",
     "calculate_gc_effectiveness",
     "carry_agent",
     "checkpoint",
@@ -311,6 +318,7 @@ _HOMES = {
     "Shape": "heap.shapes",
     "Survival": "heap.survival",
     "WeakAgentRegistry": "agents.registry",
+    "ascan": "heap.scan",
     "calculate_gc_effectiveness": "pressure.collector",
     "carry_agent": "agents.current",
     "checkpoint": "journal",

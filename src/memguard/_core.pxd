@@ -6,7 +6,7 @@ by its name.
 """
 
 from cpython.ref cimport PyObject, PyTypeObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef extern from "_kernel/memory.h":
@@ -19,6 +19,8 @@ cdef extern from "_kernel/memory.h":
         void *items
         size_t count
     int mg_push_u32(mg_vector *vector, uint32_t item)
+    int mg_push_pointer(mg_vector *vector, void *item)
+    int mg_vector_make_room(mg_vector *vector, size_t more, size_t item_bytes)
     void mg_vector_clear(mg_vector *vector, size_t item_bytes)
 
 
@@ -137,3 +139,60 @@ cdef extern from "_kernel/loops.h":
         mg_vector *steps,
     )
     object mg_label_text(const mg_label *label)
+
+
+cdef extern from "_kernel/labels.h":
+    ctypedef struct mg_type_words:
+        PyObject *module
+        PyObject *qualname
+        const char *name
+
+    object mg_spell_type(mg_type_words words)
+    object mg_spell_module(mg_type_words words)
+    object mg_type_name(PyTypeObject *type)
+
+
+cdef extern from "_kernel/snapshot.h":
+    const bint MG_HAS_SNAPSHOTS
+    int mg_child_behaviour
+    int mg_fork_fails_with
+
+    ctypedef struct mg_seen_type:
+        PyTypeObject *type
+        uint32_t module_bytes
+        uint32_t qualname_bytes
+        uint32_t name_bytes
+        uint8_t module_kind
+        uint8_t qualname_kind
+
+    ctypedef struct mg_seen_types:
+        mg_vector types
+        mg_vector texts
+        mg_vector member_types
+
+    ctypedef enum mg_child_state:
+        MG_CHILD_RUNS
+        MG_CHILD_ANSWERED
+        MG_CHILD_HAD_NO_MEMORY
+        MG_CHILD_DIED
+        MG_NO_MEMORY_FOR_ANSWER
+
+    ctypedef struct mg_snapshot:
+        int exit_status
+        double pause_seconds
+        size_t private_bytes
+
+    int mg_snapshot_begin(mg_snapshot *snapshot, const mg_request *request)
+    mg_child_state mg_snapshot_receive(
+        mg_snapshot *snapshot,
+        mg_answer *answer,
+        mg_seen_types *seen,
+        int timeout_milliseconds,
+    ) nogil
+    void mg_snapshot_end(mg_snapshot *snapshot) nogil
+    void mg_seen_types_clear(mg_seen_types *seen)
+
+
+cdef extern from "_kernel/alive.h":
+    int mg_copies_through_pipe
+    int mg_cycle_is_alive(const mg_answer *answer, const mg_seen_types *seen, size_t cycle)

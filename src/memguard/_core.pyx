@@ -12,11 +12,12 @@ See also: ``docs/design.md``, "The scan".
 
 cimport cython
 from cpython.ref cimport PyObject, PyTypeObject, Py_INCREF
-from cpython.exc cimport PyErr_Occurred, PyErr_Clear
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred
 from cpython.type cimport PyType_Check
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from os import strerror as _strerror
 from sys import version_info as _version_info
 
 
@@ -32,12 +33,18 @@ cdef _step_label(const mg_step *step):
 
 
 cdef object _released_error = RuntimeError
+cdef object _gone_error = RuntimeError
 
 
-def raise_when_released(error):
-    """Let answers raise this when they are asked for what they no longer hold."""
-    global _released_error
-    _released_error = error
+def raise_when_released(released_error, gone_error):
+    """Let answers raise these when they are asked for what they do not hold.
+
+    The first after `HeapGraph.release`; the second for what a snapshot saw and
+    the program has changed since.
+    """
+    global _released_error, _gone_error
+    _released_error = released_error
+    _gone_error = gone_error
 
 
 cdef double _clock_step_seconds = 0.0
@@ -60,6 +67,9 @@ cdef class HeapGraph:
     Sizes are worked out when they are first asked for, from the members as they
     are then; so are shapes, when the scan did not group cycles.
 
+    That of a snapshot knows sizes and shapes as they were, and holds of the
+    members only those of cycles that were asked for and are still as they were.
+
     Thread-safety: any thread, under the GIL.
     """
 
@@ -70,11 +80,18 @@ cdef class HeapGraph:
     cdef bint _weighed
     cdef list _cycles_of_shapes
     cdef readonly str kind
-    cdef list _unreachable_types
+    cdef readonly list unreachable_names    # (name, count) of types
+    cdef bint _is_snapshot
+    cdef mg_seen_types _seen
+    cdef list _seen_names
+    cdef mg_vector _held
+    cdef mg_vector _is_held
+    cdef readonly double pause_seconds
+    cdef readonly size_t private_bytes
 
     def __cinit__(self):
         self.kind = ""
-        self._unreachable_types = []
+        self.unreachable_names = []
 
     def __init__(self):
         raise TypeError("HeapGraph is made by scan_heap(), not by calling it")
@@ -82,45 +99,109 @@ cdef class HeapGraph:
     def __dealloc__(self):
         mg_let_go(&self._holding)
         mg_answer_clear(&self._answer)
+        mg_seen_types_clear(&self._seen)
+        mg_vector_clear(&self._held, sizeof(PyObject *))
+        mg_vector_clear(&self._is_held, 1)
 
     def __repr__(self):
         return f"<HeapGraph {self.kind}: {self._answer.cycle_count} cycles>"
 
     cdef _take(self):
-        """Own the members and remember the types, before any Python code runs."""
+        """Own the members and name the types, before any Python code runs."""
         self._holding.owner = <PyObject *> self
-        self._holding.objects = <PyObject **> self._answer.members.items
-        self._holding.count = self._answer.members.count
+        if not self._is_snapshot:
+            self._holding.objects = <PyObject **> self._answer.members.items
+            self._holding.count = self._answer.members.count
         mg_hold(&self._holding)
         cdef size_t i
         cdef mg_type_count *counts = <mg_type_count *> self._answer.type_counts.items
-        # The types first, all of them: making a tuple may run the collector on
-        # 3.11, and an unreachable class is garbage like any other.
+        # An unreachable class is garbage like any other, and not held here: all are
+        # named before a container is made, which may run the collector on 3.11.
+        names = self.unreachable_names
+        if self._is_snapshot:
+            self._name_seen_types()
+            names.extend([name for name, _ in self._seen_names[:self._answer.type_counts.count]])
+        else:
+            for i in range(self._answer.type_counts.count):
+                names.append(mg_type_name(counts[i].type))
         for i in range(self._answer.type_counts.count):
-            Py_INCREF(<object> counts[i].type)
-        try:
-            for i in range(self._answer.type_counts.count):
-                self._unreachable_types.append(
-                    (<object> counts[i].type, counts[i].count)
-                )
-        finally:
-            for i in range(self._answer.type_counts.count):
-                _drop(<PyObject *> counts[i].type)
+            names[i] = (names[i], counts[i].count)
 
     @property
     def released(self) -> bool:
         """Whether the members are no longer held: by release() or by the collector."""
         return self._holding.next == NULL
 
-    def take_unreachable_types(self):
-        """Give (type, count) of the unreachable objects, and forget them.
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it was found in a child process."""
+        return self._is_snapshot
 
-        For as long as they are held here, a class that is itself garbage
-        looks alive to other scans, and cannot be freed.
+    cdef _name_seen_types(self):
+        """Spell how classes were called when the child saw them; those of garbage first."""
+        cdef mg_seen_type *entry
+        cdef const char *text = <const char *> self._seen.texts.items
+        cdef mg_type_words words
+        cdef size_t i
+        self._seen_names = []
+        for i in range(self._seen.types.count):
+            entry = &(<mg_seen_type *> self._seen.types.items)[i]
+            module = _string(text, entry.module_bytes, entry.module_kind)
+            text += entry.module_bytes
+            qualname = _string(text, entry.qualname_bytes, entry.qualname_kind)
+            text += entry.qualname_bytes
+            name = <bytes> text[:entry.name_bytes]
+            text += entry.name_bytes
+            words.module = NULL if module is None else <PyObject *> module
+            words.qualname = NULL if qualname is None else <PyObject *> qualname
+            words.name = name
+            self._seen_names.append((mg_spell_type(words), mg_spell_module(words)))
+
+    def seen_types(self, size_t cycle):
+        """List (name, module, count) of the types of a cycle as a snapshot saw them."""
+        self._checked_cycle(cycle)
+        counts = {}
+        cdef uint32_t p
+        cdef uint32_t *types = <uint32_t *> self._seen.member_types.items
+        for p in range(self._first(cycle), self._first(cycle + 1)):
+            counts[types[p]] = counts.get(types[p], 0) + 1
+        return [(*self._seen_names[number], count) for number, count in counts.items()]
+
+    def hold(self, size_t cycle):
+        """Tell whether the members of a cycle are held; a snapshot looks whether they can be.
+
+        They can be as long as they are there and refer to each other as they did.
         """
-        taken = self._unreachable_types
-        self._unreachable_types = []
-        return taken
+        self._checked_cycle(cycle)
+        if self.released:
+            return False
+        if not self._is_snapshot:
+            return True
+        cdef char *is_held = <char *> self._is_held.items
+        if not is_held[cycle]:
+            is_held[cycle] = self._hold_if_alive(cycle)
+        return bool(is_held[cycle])
+
+    cdef bint _hold_if_alive(self, size_t cycle) except -1:
+        cdef double started_seconds = mg_monotonic_seconds()
+        cdef size_t count = self._size(cycle)
+        cdef PyObject **members = (
+            <PyObject **> self._answer.members.items + self._first(cycle)
+        )
+        cdef size_t i
+        cdef int is_alive = -1
+        if mg_vector_make_room(&self._held, count, sizeof(PyObject *)) == 0:
+            self._holding.objects = <PyObject **> self._held.items
+            is_alive = mg_cycle_is_alive(&self._answer, &self._seen, cycle)
+        if is_alive < 0:
+            raise MemoryError("no memory to look whether a cycle is still there")
+        if is_alive:
+            for i in range(count):
+                Py_INCREF(<object> members[i])
+                mg_push_pointer(&self._held, members[i])
+            self._holding.count = self._held.count
+        self.pause_seconds += mg_monotonic_seconds() - started_seconds
+        return is_alive
 
     @property
     def complete(self) -> bool:
@@ -175,7 +256,7 @@ cdef class HeapGraph:
         cdef mg_request request
         if self._weighed:
             return
-        self._require_held()
+        self._require_not_released()
         memset(&request, 0, sizeof(request))
         request.kind = MG_GARBAGE if self.kind == "garbage" else MG_LIVE
         request.cuts = self._cut_flags
@@ -244,7 +325,15 @@ cdef class HeapGraph:
     # Members may be read after this check and until a container is made: on
     # 3.11 that can run the collector, and with it a finalizer that releases
     # this answer.
-    cdef _require_held(self):
+    cdef _require_held(self, size_t cycle):
+        self._require_not_released()
+        if self._is_snapshot and not self.hold(cycle):
+            raise _gone_error(
+                "the program has changed or freed this cycle since the snapshot;"
+                " what was counted and named before is all that is known"
+            )
+
+    cdef _require_not_released(self):
         if self.released:
             raise _released_error(
                 "the answer was released and no longer holds its objects;"
@@ -254,7 +343,7 @@ cdef class HeapGraph:
     def cycle_objects(self, size_t cycle):
         self._checked_cycle(cycle)
         objects = []
-        self._require_held()
+        self._require_held(cycle)
         cdef PyObject **members = <PyObject **> self._answer.members.items
         cdef size_t p
         for p in range(self._first(cycle), self._first(cycle + 1)):
@@ -266,7 +355,7 @@ cdef class HeapGraph:
         # program when their metaclass defines them.
         self._checked_cycle(cycle)
         types = []
-        self._require_held()
+        self._require_held(cycle)
         cdef mg_vector counts
         cdef mg_type_count *items
         cdef size_t i
@@ -290,7 +379,7 @@ cdef class HeapGraph:
         self._checked_cycle(cycle)
         positions = []
         objects = []
-        self._require_held()
+        self._require_held(cycle)
         cdef PyObject **members = <PyObject **> self._answer.members.items
         cdef size_t first = self._first(cycle)
         cdef size_t p
@@ -304,7 +393,7 @@ cdef class HeapGraph:
 
     def member(self, size_t cycle, size_t position):
         self._checked_cycle(cycle)
-        self._require_held()
+        self._require_held(cycle)
         if position >= self._first(cycle + 1) - self._first(cycle):
             raise IndexError(f"member {position} of cycle {cycle}")
         return self._member(cycle, position)
@@ -361,7 +450,7 @@ cdef class HeapGraph:
                     if mg_push_u32(&positions, start) < 0:
                         raise MemoryError("no memory for where loops may begin")
             # From here on texts that labels borrow must stay: no container is made.
-            self._require_held()
+            self._require_held(cycle)
             result = mg_find_loop(
                 &self._answer,
                 cycle,
@@ -392,7 +481,17 @@ cdef class HeapGraph:
     def shape_outline(self, size_t shape):
         """Give cycles and objects of a shape [count], and the cycle that stands for it."""
         cdef mg_shape *facts = self._checked_shape(shape)
+        if self._is_snapshot:
+            self._choose_exemplar(shape, facts)
         return facts.cycle_count, facts.object_count, facts.exemplar
+
+    cdef _choose_exemplar(self, size_t shape, mg_shape *facts):
+        """Let a cycle that is still there stand for the shape, if one of the first is."""
+        if not self.released and not self.hold(facts.exemplar):
+            for cycle in self.shape_cycles(shape)[:_MOST_EXEMPLARS_TRIED]:
+                if self.hold(cycle):
+                    facts.exemplar = cycle
+                    break
 
     def shape_facts(self, size_t shape):
         cdef mg_shape *facts = self._checked_shape(shape)
@@ -420,7 +519,14 @@ cdef class HeapGraph:
 
 
 cdef extern from *:
-    void _drop "Py_DECREF" (PyObject *)
+    object _from_kind "PyUnicode_FromKindAndData" (int kind, const void *data, Py_ssize_t length)
+
+
+cdef size_t _MOST_EXEMPLARS_TRIED = 16
+
+
+cdef str _string(const char *text, size_t size_bytes, int kind):
+    return None if kind == 0 else _from_kind(kind, text, size_bytes // kind)
 
 
 class _PythonClass:
@@ -469,27 +575,50 @@ def scan_heap(
         RuntimeError: This build of Python cannot be scanned.
     """
     cdef mg_request request
+    # Made before the scan: from the scan on, until the members are owned,
+    # nothing may be allocated that could run the collector.
+    cdef HeapGraph graph = _asked(
+        &request, kind, cut_flags, roots, max_objects, budget_seconds, root_source
+    )
+    request.describes = graph._grouped = describe
+    request.keep = NULL if keep is None else &keep._holding
+    if mg_scan(&request, &graph._answer) < 0:
+        raise MemoryError(
+            "no memory for the tables of the scan; limit it with max_objects"
+        )
+    graph.pause_seconds = graph._answer.duration_seconds
+    graph._suspect_raising_types()
+    graph._take()
+    return graph
+
+
+cdef HeapGraph _asked(
+    mg_request *request,
+    str kind,
+    unsigned int cut_flags,
+    tuple roots,
+    size_t max_objects,
+    double budget_seconds,
+    object root_source,
+):
+    """Make an empty answer, and the request for it."""
     cdef HeapGraph graph
     if MG_FREE_THREADED:
         raise RuntimeError("a free-threaded build of Python cannot be scanned")
     if kind not in ("garbage", "live"):
         raise ValueError(f"kind is {kind!r}, not 'garbage' or 'live'")
-    # Made before the scan: from the scan on, until the members are owned,
-    # nothing may be allocated that could run the collector.
     graph = HeapGraph.__new__(HeapGraph)
     graph.kind = kind
-    request.describes = describe
-    graph._grouped = describe
+    memset(request, 0, sizeof(mg_request))
     request.kind = MG_GARBAGE if kind == "garbage" else MG_LIVE
     request.cuts = 0 if kind == "garbage" and roots is None else cut_flags
     graph._cut_flags = request.cuts
-    request.roots = NULL
-    request.root_count = 0
     if roots is not None:
         request.roots = _tuple_items(roots)
         request.root_count = len(roots)
-    request.root_holders[0] = NULL if roots is None else <PyObject *> roots
-    request.root_holders[1] = NULL if root_source is None else <PyObject *> root_source
+        request.root_holders[0] = <PyObject *> roots
+    if root_source is not None:
+        request.root_holders[1] = <PyObject *> root_source
     request.max_objects = max_objects
     request.budget_seconds = budget_seconds
     request.clock_seconds = (
@@ -497,14 +626,79 @@ def scan_heap(
     )
     request.own_type = <PyTypeObject *> HeapGraph
     request.name_key = <PyObject *> _NAME_KEY
-    request.keep = NULL if keep is None else &keep._holding
-    if mg_scan(&request, &graph._answer) < 0:
+    return graph
+
+
+def scan_snapshot(
+    str kind,
+    unsigned int cut_flags,
+    tuple roots,
+    size_t max_objects,
+    double budget_seconds,
+    object root_source=None,
+    *,
+    is_given_up,
+):
+    """Find the cycles of this process in a child of it, forked for that.
+
+    Other threads go on meanwhile; this one waits.
+
+    Args:
+        kind: As for `scan_heap`, like all up to *root_source*.
+        cut_flags: See there.
+        roots: See there.
+        max_objects: See there.
+        budget_seconds: See there.
+        root_source: See there.
+        is_given_up: Called without arguments every 50 ms; when it says true, or
+            raises, the child is killed.
+
+    Returns:
+        The answer, which holds nothing yet; how the child ended: "answered",
+        "had no memory", "died", "was given up"; and its status as from
+        ``os.waitpid``.
+
+    Raises:
+        OSError: No child is to be had, with the number of the system's error.
+        ValueError: *kind* is neither.
+        MemoryError: A native table could not be had; nothing was changed.
+        RuntimeError: This build of Python cannot be scanned.
+    """
+    cdef mg_request request
+    cdef mg_snapshot snapshot
+    cdef mg_child_state state = MG_CHILD_RUNS
+    cdef HeapGraph graph = _asked(
+        &request, kind, cut_flags, roots, max_objects, budget_seconds, root_source
+    )
+    request.describes = graph._grouped = graph._weighed = graph._is_snapshot = True
+    cdef int error = mg_snapshot_begin(&snapshot, &request)
+    if error > 0:
+        raise OSError(error, _strerror(error))
+    if error < 0:
         raise MemoryError(
             "no memory for the tables of the scan; limit it with max_objects"
         )
-    graph._suspect_raising_types()
-    graph._take()
-    return graph
+    graph.pause_seconds = snapshot.pause_seconds
+    try:
+        while state == MG_CHILD_RUNS and not is_given_up():
+            with nogil:
+                state = mg_snapshot_receive(&snapshot, &graph._answer, &graph._seen, 50)
+            PyErr_CheckSignals()
+    finally:
+        with nogil:
+            mg_snapshot_end(&snapshot)
+    graph.private_bytes = snapshot.private_bytes
+    if state == MG_NO_MEMORY_FOR_ANSWER or mg_vector_make_room(
+        &graph._is_held, graph._answer.cycle_count, 1
+    ) < 0:
+        raise MemoryError("no memory for the answer of a snapshot")
+    if state == MG_CHILD_ANSWERED:
+        memset(graph._is_held.items, 0, graph._answer.cycle_count)
+        graph._take()
+    return graph, _ENDS[state], snapshot.exit_status
+
+
+cdef tuple _ENDS = ("was given up", "answered", "had no memory", "died", "")
 
 
 cdef extern from *:
@@ -527,6 +721,7 @@ cdef dict _build = {
     "free_threaded": bool(MG_FREE_THREADED),
     "enumeration": mg_enumeration_name().decode("ascii"),
     "frame_roots": bool(MG_FRAME_ROOTS),
+    "snapshots": bool(MG_HAS_SNAPSHOTS),
 }
 
 
@@ -562,3 +757,21 @@ def _step_clock(double step_seconds):
     """Test hook: a clock that advances by a fixed step at each reading [s]; 0 for the real one."""
     global _clock_step_seconds
     _clock_step_seconds = step_seconds
+
+
+def _let_child(str behaviour):
+    """Test hook: what children do first: "scan", "hang", "crash" or "end early"."""
+    global mg_child_behaviour
+    mg_child_behaviour = ("scan", "hang", "crash", "end early").index(behaviour)
+
+
+def _fail_fork_with(int error_number):
+    """Test hook: let the system refuse children with this error; 0: ask it."""
+    global mg_fork_fails_with
+    mg_fork_fails_with = error_number
+
+
+def _copy_through_pipe(bint on):
+    """Test hook: read what may be gone as where the faster way is forbidden."""
+    global mg_copies_through_pipe
+    mg_copies_through_pipe = on

@@ -82,6 +82,58 @@ class ReportReleasedError(MemguardError, RuntimeError):
         )
 
 
+class CycleGoneError(MemguardError, RuntimeError):
+    """The objects of a cycle were asked for that is no longer as a snapshot saw it."""
+
+    def __str__(self) -> str:
+        return (
+            "the program has changed or freed this cycle since the snapshot was taken;"
+            " its counts, sizes and types are all that is known."
+            ' Use mode="inline" to hold what is found'
+        )
+
+
+class SnapshotFailedError(MemguardError, RuntimeError):
+    """The child process that was to scan did not answer.
+
+    Attributes:
+        reason: What became of it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return (
+            f"no snapshot: {self.reason}; the process itself is untouched."
+            ' Bound the scan with max_objects or budget_seconds, or use mode="inline"'
+        )
+
+
+class HeadroomShortError(MemguardError, MemoryError):
+    """Too little memory is free to scan in a child process.
+
+    Attributes:
+        free_bytes: What is left [bytes].
+        needed_bytes: What must be [bytes].
+        limit: The name of the limit.
+    """
+
+    def __init__(self, free_bytes: int, needed_bytes: int, limit: str) -> None:
+        self.free_bytes = free_bytes
+        self.needed_bytes = needed_bytes
+        self.limit = limit
+        super().__init__(free_bytes, needed_bytes, limit)
+
+    def __str__(self) -> str:
+        return (
+            f"a snapshot was not started: {self.free_bytes:,} bytes are free before"
+            f" {self.limit}, and it wants {self.needed_bytes:,}. Raise the limit, or use"
+            ' mode="inline", which stops the process and needs its own tables only'
+        )
+
+
 class UnsupportedPythonError(MemguardError, RuntimeError):
     """This build of Python cannot be scanned.
 

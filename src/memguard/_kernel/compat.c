@@ -7,7 +7,7 @@
 #include "compat.h"
 #include "names.h"
 
-#if PY_VERSION_HEX < 0x030c0000
+#if MG_WALKS_LISTS
 #include "internal/pycore_interp.h"
 #include "internal/pycore_gc.h"
 #endif
@@ -19,7 +19,7 @@
 
 int mg_force_stack_dedupe;
 
-#if PY_VERSION_HEX < 0x030c0000
+#if MG_WALKS_LISTS
 
 /* The three collected generations; frozen objects (gc.freeze) are left out,
    as the collector leaves them out. */

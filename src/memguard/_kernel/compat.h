@@ -38,6 +38,14 @@
 #define MG_FRAME_ROOTS 0
 #endif
 
+/* The collector's lists, walked without a write to any object; in a process that was
+   forked a write copies the page.  3.14 changed the lists, and changed them back. */
+#if PY_VERSION_HEX < 0x030e0000 && !MG_FREE_THREADED
+#define MG_WALKS_LISTS 1
+#else
+#define MG_WALKS_LISTS 0
+#endif
+
 /* Variables of frames that do not run, for their names.  3.16 is not known yet. */
 #if PY_VERSION_HEX < 0x03100000 && !MG_FREE_THREADED
 #define MG_FRAME_VARIABLES 1

@@ -5,8 +5,8 @@
  */
 #include "weigher.h"
 #include "sizes.h"
+#include "sort.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define SMALL_CYCLE 8
@@ -29,19 +29,13 @@ keep_gathered(mg_state *state)
     return 0;
 }
 
-static int
-compare_pointers(const void *left, const void *right)
-{
-    uintptr_t a = *(const uintptr_t *)left;
-    uintptr_t b = *(const uintptr_t *)right;
-    return (a > b) - (a < b);
-}
+MG_DEFINE_SORT(sort_pointers, PyObject *, MG_COMPARE_VALUES)
 
 /* See garbage.c, subtract_edges_of. */
 static size_t
 drop_borrowed(PyObject **children, size_t count)
 {
-    qsort(children, count, sizeof(*children), compare_pointers);
+    sort_pointers(children, count);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || children[i] != children[i - 1]) {

@@ -216,17 +216,10 @@ mg_label_in_namespace(PyObject *dict, PyObject *target)
     return label;
 }
 
-/* A class says where it was made in its own dict; others in their name. */
-typedef struct {
-    PyObject *module;       /* borrowed; NULL: it lies, or does not say */
-    PyObject *qualname;     /* borrowed; NULL: not made by a class statement */
-    const char *name;       /* then this, with the module unless it is builtins */
-} type_words;
-
-static type_words
-words_of(PyTypeObject *type)
+mg_type_words
+mg_words_of_type(PyTypeObject *type)
 {
-    type_words words = {NULL, NULL, type->tp_name};
+    mg_type_words words = {NULL, NULL, type->tp_name};
     if (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
         words.qualname = ((PyHeapTypeObject *)type)->ht_qualname;
         PyObject *key, *value;
@@ -251,9 +244,8 @@ is_builtins(PyObject *module)
 }
 
 PyObject *
-mg_type_module(PyTypeObject *type)
+mg_spell_module(mg_type_words words)
 {
-    type_words words = words_of(type);
     if (words.qualname != NULL) {
         return words.module != NULL ? Py_NewRef(words.module) : PyUnicode_FromString("?");
     }
@@ -263,15 +255,26 @@ mg_type_module(PyTypeObject *type)
 }
 
 PyObject *
-mg_type_name(PyTypeObject *type)
+mg_spell_type(mg_type_words words)
 {
-    type_words words = words_of(type);
     if (words.qualname == NULL) {
         return PyUnicode_FromFormat(
             strchr(words.name, '.') == NULL ? "builtins.%s" : "%s", words.name);
     }
     return words.module == NULL ? PyUnicode_FromFormat("?.%U", words.qualname)
                                 : PyUnicode_FromFormat("%U.%U", words.module, words.qualname);
+}
+
+PyObject *
+mg_type_module(PyTypeObject *type)
+{
+    return mg_spell_module(mg_words_of_type(type));
+}
+
+PyObject *
+mg_type_name(PyTypeObject *type)
+{
+    return mg_spell_type(mg_words_of_type(type));
 }
 
 int
@@ -338,7 +341,7 @@ mg_label_text(const mg_label *label)
     case MG_ELEMENT:
         return PyUnicode_FromString("{element}");
     case MG_KEYED: {
-        type_words words = words_of(Py_TYPE(label->text));
+        mg_type_words words = mg_words_of_type(Py_TYPE(label->text));
         return words.qualname == NULL ? PyUnicode_FromFormat("[%s]", words.name)
             : is_builtins(words.module)
             ? PyUnicode_FromFormat("[%U]", words.qualname)

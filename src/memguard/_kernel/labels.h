@@ -44,8 +44,19 @@ mg_is_namespace_of(PyObject *owner, PyObject *object)
 /* By kind and spelling, so that the order is the same in every process. */
 int mg_compare_labels(const mg_label *left, const mg_label *right);
 
+/* A class says where it was made in its own dict; others in their name. */
+typedef struct {
+    PyObject *module;       /* borrowed; NULL: it lies, or does not say */
+    PyObject *qualname;     /* borrowed; NULL: not made by a class statement */
+    const char *name;       /* then this, with the module unless it is builtins */
+} mg_type_words;
+
+mg_type_words mg_words_of_type(PyTypeObject *type);
+
 /* New references; NULL with an error set.  An unknown label is None. */
 PyObject *mg_label_text(const mg_label *label);
+PyObject *mg_spell_type(mg_type_words words);
+PyObject *mg_spell_module(mg_type_words words);
 PyObject *mg_type_name(PyTypeObject *type);     /* "module.QualName" */
 PyObject *mg_type_module(PyTypeObject *type);
 

@@ -106,13 +106,42 @@ remap_pages(void *block, size_t old_bytes, size_t new_bytes)
 
 #endif
 
+/* Small blocks of a child process: cut from mapped pages, zero, never given back. */
+#define ARENA_BYTES ((size_t)1 << 20)
+
+static int without_malloc;
+static char *arena;
+static size_t arena_left_bytes;
+
+void
+mg_do_without_malloc(void)
+{
+    without_malloc = 1;
+}
+
+static void *
+cut_from_arena(size_t size_bytes)
+{
+    size_bytes = (size_bytes + 15) & ~(size_t)15;
+    if (size_bytes > arena_left_bytes) {
+        char *pages = map_pages(ARENA_BYTES);
+        if (pages == NULL) {
+            return NULL;
+        }
+        arena = pages;
+        arena_left_bytes = ARENA_BYTES;
+    }
+    arena_left_bytes -= size_bytes;
+    return arena + arena_left_bytes;
+}
+
 static void
 give_back(void *block, size_t size_bytes)
 {
     if (is_mapped(size_bytes)) {
         unmap_pages(block, size_bytes);
     }
-    else {
+    else if (!without_malloc) {
         free(block);
     }
 }
@@ -124,6 +153,9 @@ obtain(size_t size_bytes, int zeroed)
         return map_pages(size_bytes);
     }
     size_t least_bytes = size_bytes ? size_bytes : 1;
+    if (without_malloc) {
+        return cut_from_arena(least_bytes);
+    }
     return zeroed ? calloc(1, least_bytes) : malloc(least_bytes);
 }
 
@@ -153,7 +185,7 @@ resize(void *block, size_t old_bytes, size_t new_bytes)
     if (is_mapped(old_bytes) && is_mapped(new_bytes)) {
         return remap_pages(block, old_bytes, new_bytes);
     }
-    if (!is_mapped(old_bytes) && !is_mapped(new_bytes)) {
+    if (!is_mapped(old_bytes) && !is_mapped(new_bytes) && !without_malloc) {
         return realloc(block, new_bytes ? new_bytes : 1);
     }
     void *moved = obtain(new_bytes, 0);

@@ -29,6 +29,10 @@ void *mg_allocate_zeroed(size_t size_bytes);
 void *mg_reallocate(void *block, size_t old_bytes, size_t new_bytes);
 void mg_release(void *block, size_t size_bytes);
 
+/* From now on nothing is asked of malloc, whose locks a child process inherits as
+   they happened to be.  There is no way back. */
+void mg_do_without_malloc(void);
+
 /* A growable array.  All three kinds fail alike: -1, and the contents stay. */
 typedef struct {
     void *items;

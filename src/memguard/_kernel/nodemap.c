@@ -1,6 +1,6 @@
 #include "nodemap.h"
+#include "sort.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A hole of this size starts a new region: a directory over it would cost
@@ -141,13 +141,7 @@ mg_map_new_leaf(mg_map *map, uintptr_t chunk)
     return leaf;
 }
 
-static int
-compare_addresses(const void *left, const void *right)
-{
-    uintptr_t a = *(const uintptr_t *)left;
-    uintptr_t b = *(const uintptr_t *)right;
-    return (a > b) - (a < b);
-}
+MG_DEFINE_SORT(sort_addresses, uintptr_t, MG_COMPARE_VALUES)
 
 static size_t
 chunks_in(const mg_region *region)
@@ -304,7 +298,7 @@ mg_map_seal(mg_map *map)
         return -1;
     }
     memcpy(bases, map->leaf_base + 1, count * sizeof(*bases));
-    qsort(bases, count, sizeof(*bases), compare_addresses);
+    sort_addresses(bases, count);
     int result = divide(map, bases, count);
     mg_release(bases, count * sizeof(*bases));
     if (result == 0 && may_be_laid_out(map, &map->others[0])) {

@@ -8,20 +8,14 @@
  * (kinds.c); other objects, called foreign, are recorded beforehand.
  */
 #include "recorder.h"
+#include "sort.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define CHECK_EVERY 1024
 #define USUAL_REFERENCES 1      /* that stand in the array of a block */
 
-static int
-compare_numbers(const void *left, const void *right)
-{
-    uint32_t a = *(const uint32_t *)left;
-    uint32_t b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
-}
+MG_DEFINE_SORT(sort_numbers, uint32_t, MG_COMPARE_VALUES)
 
 /* A suspended 3.14+ frame may show the same object twice while owning it once.
    Keeping each distinct one once errs towards alive. */
@@ -32,7 +26,7 @@ drop_borrowed(mg_vector *edges, size_t first)
     if (edges->count == first) {
         return;
     }
-    qsort(items + first, edges->count - first, sizeof(*items), compare_numbers);
+    sort_numbers(items + first, edges->count - first);
     size_t kept = first;
     for (size_t e = first; e < edges->count; e++) {
         if (e == first || items[e] != items[e - 1]) {

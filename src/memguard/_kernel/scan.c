@@ -24,17 +24,36 @@ budget_is_spent(const mg_state *state)
     return state->answer->stopped == MG_STOPPED_BY_BUDGET;
 }
 
+static int
+note_root(PyObject *object, void *argument)
+{
+    mg_state *state = argument;
+    state->out_of_memory |= mg_push_pointer(&state->interpreter_roots, object) < 0;
+    return !state->out_of_memory;
+}
+
 /* What sys.modules and running frames lead to is alive by the collector's own
    rule, for those references come from outside the heap.  In a real process
-   that is nearly every object, and none of their counts has to be looked at. */
-static void
-for_each_interpreter_root(mg_object_visitor visit, void *argument)
+   that is nearly every object, and none of their counts has to be looked at.
+   Noted beforehand: threads are listed under a lock of the interpreter. */
+static int
+note_interpreter_roots(mg_state *state)
 {
     PyObject *modules = mg_imported_modules();
     if (modules != NULL) {
-        visit(modules, argument);
+        note_root(modules, state);
     }
-    mg_for_each_frame_root(visit, argument);
+    mg_for_each_frame_root(note_root, state);
+    return state->out_of_memory ? -1 : 0;
+}
+
+static void
+for_each_interpreter_root(mg_state *state, mg_object_visitor visit, void *argument)
+{
+    PyObject **roots = MG_ITEMS(PyObject *, &state->interpreter_roots);
+    for (size_t i = 0; i < state->interpreter_roots.count && visit(roots[i], argument);
+         i++) {
+    }
 }
 
 static int
@@ -51,7 +70,7 @@ close_reachable(mg_state *state)
     mg_exploration x;
     int result = mg_exploration_begin(&x, state);
     if (result == 0) {
-        for_each_interpreter_root(reach_object, &x);
+        for_each_interpreter_root(state, reach_object, &x);
         result = mg_explore(&x);
     }
     mg_exploration_end(&x);
@@ -104,7 +123,7 @@ search_live(mg_search *search)
     }
     mark_cut(search, &state->cut_objects);
     mark_cut(search, &state->cut_dicts.pointers);
-    for_each_interpreter_root(search_from_object, search);
+    for_each_interpreter_root(state, search_from_object, search);
     if (state->out_of_memory) {
         return -1;
     }
@@ -153,18 +172,54 @@ find_cycles(mg_state *state)
 }
 
 static int
-run(mg_state *state)
+enumerate(mg_state *state)
+{
+    const mg_request *request = state->request;
+    int result = request->roots != NULL ? mg_enumerate_roots(state)
+                                        : mg_enumerate_heap(state);
+    state->answer->object_count = state->enumerated;
+    return result;
+}
+
+static int
+prepare(mg_state *state)
+{
+    if (mg_map_begin(&state->map) < 0 ||
+        mg_push_u32(&state->answer->cycle_start, 0) < 0) {
+        return -1;
+    }
+    if (state->request->roots != NULL) {
+        return 0;
+    }
+    return note_interpreter_roots(state) < 0 ||
+                   (!MG_WALKS_LISTS && enumerate(state) < 0) ? -1 : 0;
+}
+
+int
+mg_scan_begin(mg_state *state, const mg_request *request, mg_answer *answer)
+{
+    memset(state, 0, sizeof(*state));
+    memset(answer, 0, sizeof(*answer));
+    state->request = request;
+    state->answer = answer;
+    /* What roots reach is little as a rule, and how much is not known. */
+    state->thread_count = request->roots == NULL ? mg_thread_count() : 1;
+    state->started_seconds = request->clock_seconds();
+    if (request->budget_seconds > 0) {
+        state->deadline_seconds = state->started_seconds + request->budget_seconds;
+    }
+    state->before_bytes = mg_memory.current_bytes;
+    mg_memory.peak_bytes = state->before_bytes;
+    return prepare(state);
+}
+
+int
+mg_scan_go_on(mg_state *state)
 {
     const mg_request *request = state->request;
     mg_answer *answer = state->answer;
-    if (mg_map_begin(&state->map) < 0 ||
-        mg_push_u32(&answer->cycle_start, 0) < 0) {
-        return -1;
-    }
-    int enumerated = request->roots != NULL ? mg_enumerate_roots(state)
-                                            : mg_enumerate_heap(state);
-    answer->object_count = state->enumerated;
-    if (enumerated < 0) {
+    int is_enumerated = request->roots == NULL && !MG_WALKS_LISTS;
+    if (!is_enumerated && enumerate(state) < 0) {
         return -1;
     }
     if (!budget_is_spent(state) && find_cycles(state) < 0) {
@@ -177,35 +232,29 @@ run(mg_state *state)
 }
 
 int
-mg_scan(const mg_request *request, mg_answer *answer)
+mg_scan_end(mg_state *state, int result)
 {
-    mg_state state;
-    memset(&state, 0, sizeof(state));
-    memset(answer, 0, sizeof(*answer));
-    state.request = request;
-    state.answer = answer;
-    /* What roots reach is little as a rule, and how much is not known. */
-    state.thread_count = request->roots == NULL ? mg_thread_count() : 1;
-    double started_seconds = request->clock_seconds();
-    if (request->budget_seconds > 0) {
-        state.deadline_seconds = started_seconds + request->budget_seconds;
-    }
-    size_t before_bytes = mg_memory.current_bytes;
-    mg_memory.peak_bytes = before_bytes;
-
-    int result = run(&state);
-
-    answer->edge_count = state.edge_count;
-    mg_map_end(&state.map);
-    mg_pointer_index_clear(&state.cut_dicts);
-    mg_vector_clear(&state.cut_objects, sizeof(void *));
-    mg_vector_clear(&state.foreign, sizeof(void *));
-    answer->side_table_bytes = mg_memory.peak_bytes - before_bytes;
-    answer->duration_seconds = request->clock_seconds() - started_seconds;
+    mg_answer *answer = state->answer;
+    answer->edge_count = state->edge_count;
+    mg_map_end(&state->map);
+    mg_pointer_index_clear(&state->cut_dicts);
+    mg_vector_clear(&state->cut_objects, sizeof(void *));
+    mg_vector_clear(&state->foreign, sizeof(void *));
+    mg_vector_clear(&state->interpreter_roots, sizeof(void *));
+    answer->side_table_bytes = mg_memory.peak_bytes - state->before_bytes;
+    answer->duration_seconds = state->request->clock_seconds() - state->started_seconds;
     if (result < 0) {
         mg_answer_clear(answer);
     }
     return result;
+}
+
+int
+mg_scan(const mg_request *request, mg_answer *answer)
+{
+    mg_state state;
+    int result = mg_scan_begin(&state, request, answer);
+    return mg_scan_end(&state, result < 0 ? result : mg_scan_go_on(&state));
 }
 
 static void

@@ -5,7 +5,7 @@
  *
  * The caller holds the GIL from mg_scan() until it owns references to the
  * members in the answer; no Python code runs in between, no Python object is
- * made, and no reference count changes (but for one that
+ * made, and no reference count changes (but from 3.14 on for one that
  * PyUnstable_GC_VisitObjects takes and drops again for each object).
  *
  * Passes (see docs/design.md, "The scan"):
@@ -139,6 +139,8 @@ typedef struct mg_state {
     const mg_request *request;
     mg_answer *answer;
     double deadline_seconds;
+    double started_seconds;
+    size_t before_bytes;
     int out_of_memory;
     size_t enumerated;
     size_t next_check;
@@ -149,11 +151,20 @@ typedef struct mg_state {
     mg_vector cut_objects;          /* void *: the others, of the whole heap */
     uintptr_t kinds[64];            /* of some types: see mg_kind_of */
     size_t thread_count;
+    mg_vector interpreter_roots;    /* void * */
     mg_vector foreign;              /* void *: objects of MG_FOREIGN types, where
                                        there are several threads */
     mg_vector references;           /* for the pass that runs: see there */
     mg_vector children;             /* PyObject *: see expansion.c */
 } mg_state;
+
+/* A scan in its parts.  Begins with what only the thread with the GIL can do, in the
+   process that is scanned; the rest can be done by a child of it (snapshot.c), and
+   writes to nothing but tables of its own.  Both return 0, or -1: no memory.
+   Ends in any case, with the result so far, and returns that. */
+int mg_scan_begin(mg_state *state, const mg_request *request, mg_answer *answer);
+int mg_scan_go_on(mg_state *state);
+int mg_scan_end(mg_state *state, int result);
 
 /* Nonzero when the pass must end: no memory, or the budget is spent. */
 int mg_must_stop(mg_state *state);

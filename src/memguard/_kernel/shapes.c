@@ -1,18 +1,17 @@
 /* Equal cycles together: those whose signatures (signatures.c) are equal. */
 #include "scan.h"
-
-#include <stdlib.h>
+#include "sort.h"
 
 static int
-compare_shapes(const void *left, const void *right)
+compare_shapes(const mg_shape *a, const mg_shape *b)
 {
-    const mg_shape *a = left;
-    const mg_shape *b = right;
     if (a->object_count != b->object_count) {
         return a->object_count < b->object_count ? 1 : -1;
     }
     return (a->exemplar > b->exemplar) - (a->exemplar < b->exemplar);
 }
+
+MG_DEFINE_SORT(sort_by_objects, mg_shape, compare_shapes)
 
 /* Slots of an open-addressing table: shape number + 1 by signature. */
 static int
@@ -61,8 +60,7 @@ sort_shapes(mg_answer *answer)
     uint32_t *old_shape = mg_allocate(bytes);
     int result = rank != NULL && old_shape != NULL ? 0 : -1;
     if (result == 0) {
-        qsort(answer->shapes, answer->shape_count, sizeof(*answer->shapes),
-              compare_shapes);
+        sort_by_objects(answer->shapes, answer->shape_count);
         for (uint32_t s = 0; s < answer->shape_count; s++) {
             old_shape[s] = answer->cycles[answer->shapes[s].exemplar].shape;
         }

@@ -80,13 +80,14 @@ def advise(graph: HeapGraph, exemplar: int, indexes: Sequence[int]) -> Advice | 
         indexes: All cycles of the shape.
 
     Returns:
-        The advice, or None for a cycle with more than `MOST_MEMBERS` members.
+        The advice, or None for a cycle with more than `MOST_MEMBERS` members and
+        for one that a snapshot saw and the program has changed since.
 
     Cost:
         O(members + references) of the exemplar for each of its few kinds of
         reference, and of the cycles that it is proved on.
     """
-    if graph.cycle_size(exemplar) > MOST_MEMBERS:
+    if graph.cycle_size(exemplar) > MOST_MEMBERS or not graph.hold(exemplar):
         return None
     component = _component(graph, exemplar)
     ties, edges = _grouped(component)
@@ -147,7 +148,7 @@ def _spread(graph: HeapGraph, indexes: Sequence[int]) -> list[int]:
     step = max(1, -(-len(indexes) // MOST_CYCLES_PROVED))
     chosen: list[int] = []
     members = 0
-    for index in indexes[::step]:
+    for index in filter(graph.hold, indexes[::step]):
         members += graph.cycle_size(index)
         if chosen and members > _MOST_MEMBERS_PROVED:
             break

@@ -16,6 +16,8 @@ from memguard.heap.names import short_name, type_name
 
 ScanKind = Literal["garbage", "live"]
 
+ScanMode = Literal["inline", "snapshot"]
+
 _Item = TypeVar("_Item")
 
 
@@ -26,6 +28,15 @@ def checked_kind(kind: str) -> ScanKind:
         if kind == known:
             return known
     raise UnknownOptionError("kind", kind, get_args(ScanKind))
+
+
+def checked_mode(mode: str) -> ScanMode:
+    """Give where a scan is to run."""
+    known: ScanMode
+    for known in get_args(ScanMode):
+        if mode == known:
+            return known
+    raise UnknownOptionError("mode", mode, get_args(ScanMode))
 
 
 def checked_explain(explain: bool | str) -> bool | Literal["values"]:

@@ -107,7 +107,8 @@ def exemplar_of(shape: Shape, value_of: Callable[[object], str] | None = None) -
     """
     cycle = shape.exemplar
     graph, number = shape.graph, cycle.index
-    loop, hidden_count = _loop(graph, number) if cycle.size <= _LARGEST_CYCLE else ([], 0)
+    is_there = cycle.size <= _LARGEST_CYCLE and graph.hold(number)
+    loop, hidden_count = _loop(graph, number) if is_there else ([], 0)
     shown = loop
     pairs = graph.cycle_edges(number) if loop else []
     if not hidden_count:

@@ -13,9 +13,9 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from memguard._core import HeapGraph, raise_when_released
-from memguard.errors import ReportReleasedError
+from memguard.errors import CycleGoneError, ReportReleasedError
 from memguard.heap.cuts import Cut
-from memguard.heap.names import count_by_name, type_name
+from memguard.heap.names import count_by_name
 from memguard.heap.selection import Selection
 from memguard.heap.shapes import Cycle, Shape, Sketch, cycle_of
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from memguard.heap.saved import SavedReport
 
 # Another thread may release a report while this one reads it.
-raise_when_released(ReportReleasedError)
+raise_when_released(ReportReleasedError, CycleGoneError)
 
 SHAPES_NAMED_AT_ONCE = 64
 """Shapes whose references are named within the scan; others when looked at [count]."""
@@ -36,7 +36,8 @@ class ScanReport:
     """What one scan found.
 
     Holds a reference to every member of every cycle, so that they can be
-    looked at. Later scans see through these references; the collector does
+    looked at; that of a snapshot only to those of one cycle of each shape, and of
+    others once they were asked for. Later scans see through these references; the collector does
     not: garbage stays until the report is dropped, released, or its ``with``
     block ends. Counts, names and ids stay readable after that; without
     ``explain``, those that were read before.
@@ -52,6 +53,7 @@ class ScanReport:
         *,
         explain: bool | Literal["values"],
         selection: Selection,
+        fallback_reason: str = "",
     ) -> None:
         self._kind = kind
         self._cuts = cuts
@@ -59,14 +61,11 @@ class ScanReport:
         self._explain = bool(explain)
         self._shows_values = explain == "values"
         self._selection = selection
+        self._fallback_reason = fallback_reason
         self._sketches: list[Sketch] | None = None
         self._shapes: tuple[Shape, ...] | None = None
         self._cycles: tuple[Cycle, ...] | None = None
-        # All of them, for none may hold the types that it found.
-        unreachable_types = [graph.take_unreachable_types() for graph in graphs]
-        self._unreachable_types = MappingProxyType(
-            count_by_name((type_name(cls), count) for cls, count in unreachable_types[0])
-        )
+        self._unreachable_types = MappingProxyType(count_by_name(graphs[0].unreachable_names))
         if explain and sum(graph.shape_count for graph in graphs) <= SHAPES_NAMED_AT_ONCE:
             self._sketches = self._sketch_shapes()
 
@@ -111,9 +110,37 @@ class ScanReport:
         return max(graph.edge_count for graph in self._graphs)
 
     @property
+    def mode(self) -> Literal["inline", "snapshot"]:
+        """Where the scan ran: in this process, or in a child of it."""
+        return "snapshot" if self._graphs[0].is_snapshot else "inline"
+
+    @property
+    def fallback_reason(self) -> str:
+        """Why it ran in this process though a snapshot was asked for; else ""."""
+        return self._fallback_reason
+
+    @property
     def duration_seconds(self) -> float:
-        """The native scan; everything stood still for so long [s]."""
+        """The native scan, from the first object to the last answer [s]."""
         return sum(graph.duration_seconds for graph in self._graphs)
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long everything stood still: all of the scan, or the fork [s].
+
+        Of a snapshot also the time in which cycles were looked for again, to hold
+        and name one of each shape.
+        """
+        return sum(graph.pause_seconds for graph in self._graphs)
+
+    @property
+    def copied_bytes(self) -> int:
+        """Memory that a snapshot cost beside its tables, at its end [bytes].
+
+        The pages that this process wrote to meanwhile, and that the child kept as
+        they were; 0 for a scan in this process.
+        """
+        return sum(graph.private_bytes for graph in self._graphs)
 
     @property
     def side_table_bytes(self) -> int:
@@ -181,6 +208,8 @@ class ScanReport:
 
         Raises:
             ReportReleasedError: The report of the cycle no longer holds them.
+            CycleGoneError: A snapshot found it, and the program has freed or
+                changed it since.
         """
         graph = cycle.shape.graph
         try:

@@ -89,7 +89,11 @@ class SavedReport:
     stopped_by: str
     object_count: int
     edge_count: int
+    mode: str
+    fallback_reason: str
     duration_seconds: float
+    pause_seconds: float
+    copied_bytes: int
     side_table_bytes: int
     cuts: frozenset[str]
     suspect_count: int
@@ -122,6 +126,7 @@ class SavedReport:
             object_count=values.get("object_count", int),
             edge_count=values.get("edge_count", int),
             duration_seconds=values.number("duration_seconds"),
+            **_how(values),
             side_table_bytes=values.get("side_table_bytes", int),
             cuts=frozenset(values.texts("cuts")),
             suspect_count=values.get("suspect_count", int),
@@ -160,6 +165,23 @@ def newest_of_each_kind(reports: list[SavedReport]) -> list[SavedReport]:
     """Give the last report of each kind, in the order in which kinds first came."""
     newest = {report.kind: report for report in reports}
     return list(newest.values())
+
+
+def _how(values: "_Values") -> dict[str, Any]:
+    """Read how the scan was made; documents of before there were snapshots do not tell."""
+    if not values.has("mode"):
+        return {
+            "mode": "inline",
+            "fallback_reason": "",
+            "pause_seconds": values.number("duration_seconds"),
+            "copied_bytes": 0,
+        }
+    return {
+        "mode": values.get("mode", str),
+        "fallback_reason": values.get("fallback_reason", str),
+        "pause_seconds": values.number("pause_seconds"),
+        "copied_bytes": values.get("copied_bytes", int),
+    }
 
 
 def _origin(values: "_Values") -> dict[str, Any]:

@@ -14,11 +14,13 @@ from memguard import _core
 from memguard.errors import UnsupportedPythonError
 from memguard.heap.arguments import (
     ScanKind,
+    ScanMode,
     checked_budget_seconds,
     checked_cuts,
     checked_explain,
     checked_kind,
     checked_max_objects,
+    checked_mode,
     checked_roots,
     checked_types,
     wrong_type,
@@ -26,6 +28,7 @@ from memguard.heap.arguments import (
 from memguard.heap.cuts import DEFAULT_CUTS, flags_of
 from memguard.heap.report import ScanReport
 from memguard.heap.selection import Selection, keeps_any_of
+from memguard.heap.snapshot import Asked, scan_in_child
 
 
 def scan(
@@ -37,6 +40,7 @@ def scan(
     max_objects: int | None = None,
     budget_seconds: float | None = None,
     explain: bool | Literal["values"] = True,
+    mode: ScanMode = "inline",
 ) -> ScanReport:
     """Find the reference cycles of this process.
 
@@ -71,6 +75,14 @@ def scan(
             without those whose names look like secrets. That runs
             ``__repr__`` of their classes, which is code of the program, when
             the report is written.
+        mode: "inline" stops the process for as long as the scan takes.
+            "snapshot" forks a child, which scans the memory as it was then, and
+            stops the process for the fork only: other threads go on while this
+            call waits (see `ascan` for an event loop). The report holds the
+            objects of one cycle of each shape, and names the references of those
+            that are then still as they were. Linux; elsewhere, and where the
+            system refuses the fork, the scan is inline, and
+            ``report.fallback_reason`` says why.
 
     Returns:
         The cycles, grouped by shape, most objects first. It holds references
@@ -82,14 +94,18 @@ def scan(
         WrongTypeError: *types*, *roots* or *cuts* is not iterable, or *types*
             holds something else than classes and names.
         MemoryError: No memory for the side tables; nothing was changed.
+        HeadroomShortError: Too little memory is free for a snapshot; a MemoryError.
+        SnapshotFailedError: The child of a snapshot was killed, or hung.
         UnsupportedPythonError: A free-threaded build.
 
     Cost:
-        O(objects + references); everything stands still meanwhile. See
-        ``docs/benchmarks.md`` for ratios to ``gc.collect()``.
+        O(objects + references); everything stands still meanwhile, or for a
+        snapshot while the page tables are copied. Each page that the process
+        writes to during a snapshot is copied, once. See ``docs/benchmarks.md``
+        for ratios to ``gc.collect()``.
 
     Thread-safety:
-        Any thread; the call holds the GIL from start to end.
+        Any thread; an inline call holds the GIL from start to end.
 
     Source:
         CPython ``Python/gc.c``, ``deduce_unreachable``; R. Tarjan,
@@ -104,7 +120,62 @@ def scan(
         max_objects=max_objects,
         budget_seconds=budget_seconds,
         explain=explain,
+        mode=mode,
     )
+
+
+async def ascan(
+    kind: ScanKind = "garbage",
+    *,
+    types: Iterable[type | str] | None = None,
+    roots: Iterable[object] | None = None,
+    cuts: Iterable[str] = DEFAULT_CUTS,
+    max_objects: int | None = None,
+    budget_seconds: float | None = None,
+    explain: bool | Literal["values"] = True,
+    mode: ScanMode = "snapshot",
+) -> ScanReport:
+    """Find the reference cycles of this process without stopping its event loop.
+
+    `scan` in a thread of the loop's default executor, by default in a child
+    process. When the task is cancelled the child is killed.
+
+    Args:
+        kind: As for `scan`, like all that follows.
+        types: See `scan`.
+        roots: See `scan`.
+        cuts: See `scan`.
+        max_objects: See `scan`.
+        budget_seconds: See `scan`.
+        explain: See `scan`.
+        mode: See `scan`; an inline scan stops the loop like everything else.
+
+    Returns:
+        A report, as from `scan`.
+
+    Raises:
+        MemguardError: As `scan`.
+    """
+    import asyncio  # which programs without an event loop do not load
+    import threading
+
+    is_left = threading.Event()
+    try:
+        return await asyncio.to_thread(
+            scan_beyond,
+            None,
+            kind,
+            types=types,
+            roots=roots,
+            cuts=cuts,
+            max_objects=max_objects,
+            budget_seconds=budget_seconds,
+            explain=explain,
+            mode=mode,
+            is_cancelled=is_left.is_set,
+        )
+    finally:
+        is_left.set()
 
 
 def hold_live_cycles() -> _core.HeapGraph:
@@ -122,12 +193,15 @@ def scan_beyond(
     max_objects: int | None = None,
     budget_seconds: float | None = None,
     explain: bool | Literal["values"] = True,
+    mode: ScanMode = "inline",
+    is_cancelled: Callable[[], bool] = bool,
 ) -> ScanReport:
     """Scan, and leave out cycles whose members were all known before.
 
     Args:
         known: An earlier answer, not released: what it holds is alive, and no
-            later object can have one of its ids. None for none.
+            later object can have one of its ids. None for none, and for a
+            snapshot.
         kind: As for `scan`, like all that follows.
         types: See `scan`.
         roots: See `scan`.
@@ -135,11 +209,14 @@ def scan_beyond(
         max_objects: See `scan`.
         budget_seconds: See `scan`.
         explain: See `scan`.
+        mode: See `scan`.
+        is_cancelled: Asked while a snapshot runs; true ends it.
 
     Returns:
         A report, as from `scan`.
     """
     kind = checked_kind(kind)
+    mode = checked_mode(mode)
     parsed = checked_cuts(cuts)
     explain = checked_explain(explain)
     keeps_type = None if types is None else keeps_any_of(checked_types(types))
@@ -148,16 +225,19 @@ def scan_beyond(
         # The caller's list is one more holder that does not count.
         source = roots if isinstance(roots, list | set | frozenset) else None
         roots = checked_roots(roots)
-    graph = _native_scan(
+    asked = Asked(
         kind,
         flags_of(parsed),
         roots,
         checked_max_objects(max_objects),
         checked_budget_seconds(budget_seconds),
-        keep=known,
-        root_source=source,
-        describe=bool(explain),
+        source,
     )
+    _require_scannable()
+    found = scan_in_child(asked, is_cancelled) if mode == "snapshot" else ""
+    reason, graph = ("", found) if isinstance(found, _core.HeapGraph) else (found, None)
+    if graph is None:
+        graph = _core.scan_heap(*asked[:5], known, source, bool(explain))
     uses_cuts = kind == "live" or roots is not None
     return ScanReport(
         kind,
@@ -165,6 +245,7 @@ def scan_beyond(
         parsed if uses_cuts else frozenset(),
         explain=explain,
         selection=Selection(keeps_type, None if known is None else _not_in(_member_ids(known))),
+        fallback_reason=reason,
     )
 
 
@@ -288,13 +369,17 @@ def _native_scan(
     budget_seconds: float,
     **options: Any,
 ) -> _core.HeapGraph:
+    _require_scannable()
+    return _core.scan_heap(kind, cut_flags, roots, max_objects, budget_seconds, **options)
+
+
+def _require_scannable() -> None:
     if _core.build_info()["free_threaded"]:
         raise UnsupportedPythonError(
             f"Python {platform.python_version()} (free-threaded build)",
             "its reference counts are deferred and cannot be read from outside;"
             " use the default build of the same version",
         )
-    return _core.scan_heap(kind, cut_flags, roots, max_objects, budget_seconds, **options)
 
 
 def _member_ids(graph: _core.HeapGraph) -> frozenset[int]:

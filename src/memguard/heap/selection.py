@@ -6,12 +6,13 @@ See also: ``report`` for the report, ``shapes`` for what is told of each shape.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from memguard._core import HeapGraph
 from memguard.heap.names import bases_of, type_name
 from memguard.heap.shapes import Shape, Sketch, shape_of, sketch_of
 
-TypeCounts = Iterable[tuple[type, int]]
+TypeCounts = Iterable[tuple[type | str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Selection:
             sketch_of(graph, number, named=named)
             for graph in graphs
             for number in range(graph.shape_count)
-            if keeps_type is None or keeps_type(graph.cycle_types(graph.shape_outline(number)[2]))
+            if keeps_type is None or keeps_type(_types_of(graph, number))
         ]
 
     def shapes(self, sketches: Iterable[Sketch]) -> tuple[Shape, ...]:
@@ -53,20 +54,33 @@ class Selection:
         return shape.narrowed_to(indexes) if indexes else None
 
 
+def _types_of(graph: HeapGraph, shape: int) -> TypeCounts:
+    """Give the types of a shape; of one that is gone since a snapshot, their names."""
+    _, _, exemplar = graph.shape_outline(shape)
+    if graph.is_snapshot and not graph.hold(exemplar):
+        return [(name, count) for name, _, count in graph.seen_types(exemplar)]
+    return graph.cycle_types(exemplar)
+
+
 def keeps_any_of(wanted: tuple[type | str, ...]) -> Callable[[TypeCounts], bool]:
     """Make a filter: does a cycle have an instance of one of these classes?
 
     Subclasses count. A class is told by its own method resolution order, not
-    by ``__subclasscheck__``, and by identity; a name by "module.QualName".
+    by ``__subclasscheck__``, and by identity; a name by "module.QualName". Of types
+    that are no longer there only the name is known.
     """
     classes = [item for item in wanted if issubclass(type(item), type)]
     names = {item for item in wanted if issubclass(type(item), str)}
 
+    def is_wanted(base: type) -> bool:
+        return any(base is cls for cls in classes) or bool(names and type_name(base) in names)
+
     def keeps(counts: TypeCounts) -> bool:
         return any(
-            any(base is cls for cls in classes) or (names and type_name(base) in names)
+            member in names
+            if type(member) is str
+            else any(map(is_wanted, bases_of(cast("type", member))))
             for member, _ in counts
-            for base in bases_of(member)
         )
 
     return keeps

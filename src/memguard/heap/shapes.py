@@ -13,7 +13,13 @@ from typing import NamedTuple
 from memguard._core import HeapGraph
 from memguard.heap.advice import Advice, advise
 from memguard.heap.loops import Edge, Loop, find_loop, is_library_only
-from memguard.heap.names import count_by_name, is_library_module, module_of, type_name
+from memguard.heap.names import (
+    count_by_name,
+    is_library_module,
+    module_of,
+    short_name,
+    type_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,8 @@ class Sketch(NamedTuple):
 def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
     """Note all of one shape that can change, the names of its references if wanted."""
     _, _, exemplar = graph.shape_outline(number)
+    if graph.is_snapshot and not graph.hold(exemplar):
+        return _sketch_of_gone(graph, number, exemplar)
     counts = graph.cycle_types(exemplar)
     type_names = [(type_name(cls), count) for cls, count in counts]
     program_classes = [
@@ -168,6 +176,20 @@ def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
         find_loop(graph, exemplar, counts, program_classes, named=named),
         type_names,
         not program_classes and is_library_only(graph, exemplar, counts),
+        graph,
+        number,
+    )
+
+
+def _sketch_of_gone(graph: HeapGraph, number: int, exemplar: int) -> Sketch:
+    """Note what a snapshot told of a shape of which no cycle is left as it was."""
+    seen = graph.seen_types(exemplar)
+    of_program = [name for name, module, _ in seen if not is_library_module(module)]
+    owner = min(of_program or [name for name, _, _ in seen])
+    return Sketch(
+        Loop([], [short_name(owner)], [], (), 0),
+        [(name, count) for name, _, count in seen],
+        not of_program,
         graph,
         number,
     )

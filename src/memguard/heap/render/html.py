@@ -177,6 +177,8 @@ def _numbers(report: SavedReport) -> Element:
         (f"{report.object_count:,}", "objects looked at"),
         (f"{report.duration_seconds * 1e3:,.1f} ms", "the scan took"),
     ]
+    if report.mode == "snapshot":
+        numbers.append((f"{report.pause_seconds * 1e3:,.1f} ms", "everything stood still"))
     if report.kind != "live":
         numbers.insert(2, (f"{report.unreachable_count:,}", "objects unreachable"))
     return element(

@@ -106,6 +106,8 @@ def verdict(report: "ScanReport | SavedReport") -> str:
     """Say in one line what was found."""
     noun = NOUNS[report.kind]
     looked = f"{report.object_count:,} objects in {report.duration_seconds * 1e3:,.1f} ms"
+    if report.mode == "snapshot":
+        looked += f", {report.pause_seconds * 1e3:,.1f} ms of them a pause"
     cycles = report.cycle_count
     if cycles == 0:
         return f"No {noun} cycles found among {looked}."

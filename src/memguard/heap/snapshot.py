@@ -1,0 +1,110 @@
+"""A scan in a child process, while the process itself goes on.
+
+Covers: whether there is memory for it, waiting for the child, and what became of
+it when it does not answer.
+Does not cover: the child (``_core``); checking what was asked (``scan``).
+"""
+
+import errno
+import functools
+import gc
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from memguard import _core
+from memguard.errors import HeadroomShortError, SnapshotFailedError
+
+if TYPE_CHECKING:
+    from memguard.pressure.memory import MemoryReader
+
+LONGEST_SECONDS = 300.0
+"""A child that has not answered after so long, or twice the budget, is killed [s]."""
+
+LEAST_FREE_BYTES = 64 << 20
+"""Memory that must be free before a child is forked [bytes], and"""
+
+LEAST_FREE_RATIO = 0.25
+"""as a share of what the process holds: for tables, and for pages that are written to."""
+
+
+class Asked(NamedTuple):
+    """What the native scanner is asked for; see `_core.scan_heap`."""
+
+    kind: str
+    cut_flags: int
+    roots: tuple[object, ...] | None
+    max_objects: int
+    budget_seconds: float
+    root_source: object
+
+
+def scan_in_child(asked: Asked, is_cancelled: Callable[[], bool]) -> _core.HeapGraph | str:
+    """Scan in a child process.
+
+    Args:
+        asked: What to look for.
+        is_cancelled: Asked every 50 ms; the child is killed when it says true.
+
+    Returns:
+        The answer; or why no child is to be had, so that the scan must be done here.
+
+    Raises:
+        HeadroomShortError: Too little memory is free; nothing was started.
+        SnapshotFailedError: The child did not answer.
+        MemoryError: No memory for the tables or the answer.
+    """
+    if not _core.build_info()["snapshots"]:
+        return f"a snapshot needs Linux, and this is {sys.platform}"
+    _require_headroom()
+    longest_seconds = max(LONGEST_SECONDS, 2 * asked.budget_seconds)
+    deadline_seconds = time.monotonic() + longest_seconds
+    try:
+        graph, end, status = _core.scan_snapshot(
+            *asked,
+            is_given_up=lambda: is_cancelled() or time.monotonic() > deadline_seconds,
+        )
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "unknown error")
+        return f"the system refused to fork a child ({name}: {error.strerror})"
+    if end != "answered":
+        raise SnapshotFailedError(_what_happened(end, status, longest_seconds))
+    return graph
+
+
+def _what_happened(end: str, status: int, longest_seconds: float) -> str:
+    if end == "had no memory":
+        return "the child had no memory for its tables"
+    if end == "was given up":
+        return f"it was cancelled, or the child did not answer within {longest_seconds:g} s"
+    import signal  # which makes classes anew, for names that are hardly ever needed
+
+    number = status & 0x7F
+    if not number:
+        return f"the child ended with status {status >> 8} before it had answered"
+    names = {one.value: one.name for one in signal.Signals}
+    why = "; the system does that when memory is short" if number == signal.SIGKILL else ""
+    return f"the child was killed by {names.get(number, f'signal {number}')}{why}"
+
+
+@functools.cache
+def _reader() -> "MemoryReader":
+    # Loaded when first used, for inline scans need none of it; without a collection,
+    # which would free the garbage that the scan is for.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        from memguard.pressure.memory import MemoryReader
+    finally:
+        if was_enabled:
+            gc.enable()
+    return MemoryReader()
+
+
+def _require_headroom() -> None:
+    use = _reader().read_use()
+    needed_bytes = max(LEAST_FREE_BYTES, int(use.rss_bytes * LEAST_FREE_RATIO))
+    for bound in use.bounds:
+        if not bound.limit.is_soft and bound.free_bytes < needed_bytes:
+            raise HeadroomShortError(bound.free_bytes, needed_bytes, bound.limit.source)
