@@ -69,16 +69,21 @@ def scan_heap(
     root_source: object = None,
     describe: bool = True,
 ) -> HeapGraph: ...
-def scan_snapshot(
-    kind: str,
-    cut_flags: int,
-    roots: tuple[object, ...] | None,
-    max_objects: int,
-    budget_seconds: float,
-    root_source: object = None,
-    *,
-    is_given_up: Callable[[], bool],
-) -> tuple[HeapGraph, Literal["answered", "had no memory", "died", "was given up"], int]: ...
+@final
+class Snapshot:
+    def __init__(
+        self,
+        kind: str,
+        cut_flags: int,
+        roots: tuple[object, ...] | None,
+        max_objects: int,
+        budget_seconds: float,
+        root_source: object = None,
+    ) -> None: ...
+    def answer(
+        self, is_given_up: Callable[[], bool]
+    ) -> tuple[HeapGraph, Literal["answered", "had no memory", "died", "was given up"], int]: ...
+
 def raise_when_released(
     released_error: type[RuntimeError], gone_error: type[RuntimeError]
 ) -> None: ...

@@ -629,19 +629,12 @@ cdef HeapGraph _asked(
     return graph
 
 
-def scan_snapshot(
-    str kind,
-    unsigned int cut_flags,
-    tuple roots,
-    size_t max_objects,
-    double budget_seconds,
-    object root_source=None,
-    *,
-    is_given_up,
-):
-    """Find the cycles of this process in a child of it, forked for that.
+@cython.final
+cdef class Snapshot:
+    """A scan in a child of this process, which begins when this is made.
 
-    Other threads go on meanwhile; this one waits.
+    The process goes on meanwhile, and `answer` waits for the child. When this is
+    dropped before, the child is killed.
 
     Args:
         kind: As for `scan_heap`, like all up to *root_source*.
@@ -650,13 +643,6 @@ def scan_snapshot(
         max_objects: See there.
         budget_seconds: See there.
         root_source: See there.
-        is_given_up: Called without arguments every 50 ms; when it says true, or
-            raises, the child is killed.
-
-    Returns:
-        The answer, which holds nothing yet; how the child ended: "answered",
-        "had no memory", "died", "was given up"; and its status as from
-        ``os.waitpid``.
 
     Raises:
         OSError: No child is to be had, with the number of the system's error.
@@ -664,38 +650,82 @@ def scan_snapshot(
         MemoryError: A native table could not be had; nothing was changed.
         RuntimeError: This build of Python cannot be scanned.
     """
-    cdef mg_request request
-    cdef mg_snapshot snapshot
-    cdef mg_child_state state = MG_CHILD_RUNS
-    cdef HeapGraph graph = _asked(
-        &request, kind, cut_flags, roots, max_objects, budget_seconds, root_source
-    )
-    request.describes = graph._grouped = graph._weighed = graph._is_snapshot = True
-    cdef int error = mg_snapshot_begin(&snapshot, &request)
-    if error > 0:
-        raise OSError(error, _strerror(error))
-    if error < 0:
-        raise MemoryError(
-            "no memory for the tables of the scan; limit it with max_objects"
+
+    cdef mg_snapshot _snapshot
+    cdef HeapGraph _graph
+    cdef bint _is_begun
+
+    def __init__(
+        self,
+        str kind,
+        unsigned int cut_flags,
+        tuple roots,
+        size_t max_objects,
+        double budget_seconds,
+        object root_source=None,
+    ):
+        cdef mg_request request
+        if self._is_begun:
+            raise RuntimeError("a snapshot is taken once")
+        self._graph = _asked(
+            &request, kind, cut_flags, roots, max_objects, budget_seconds, root_source
         )
-    graph.pause_seconds = snapshot.pause_seconds
-    try:
-        while state == MG_CHILD_RUNS and not is_given_up():
+        request.describes = True
+        self._graph._grouped = self._graph._weighed = self._graph._is_snapshot = True
+        cdef int error = mg_snapshot_begin(&self._snapshot, &request)
+        if error > 0:
+            raise OSError(error, _strerror(error))
+        if error < 0:
+            raise MemoryError(
+                "no memory for the tables of the scan; limit it with max_objects"
+            )
+        self._is_begun = True
+        self._graph.pause_seconds = self._snapshot.pause_seconds
+
+    def __dealloc__(self):
+        if self._is_begun:
+            mg_snapshot_end(&self._snapshot)
+
+    def answer(self, is_given_up):
+        """Wait for the child, and end it.
+
+        Args:
+            is_given_up: Called without arguments every 50 ms; when it says true, or
+                raises, the child is killed.
+
+        Returns:
+            The answer, which holds nothing yet; how the child ended: "answered",
+            "had no memory", "died", "was given up"; and its status as from
+            ``os.waitpid``.
+
+        Raises:
+            MemoryError: None for the answer.
+            RuntimeError: It was given before.
+        """
+        cdef HeapGraph graph = self._graph
+        cdef mg_child_state state = MG_CHILD_RUNS
+        if graph is None:
+            raise RuntimeError("a snapshot answers once")
+        self._graph = None
+        try:
+            while state == MG_CHILD_RUNS and not is_given_up():
+                with nogil:
+                    state = mg_snapshot_receive(
+                        &self._snapshot, &graph._answer, &graph._seen, 50
+                    )
+                PyErr_CheckSignals()
+        finally:
             with nogil:
-                state = mg_snapshot_receive(&snapshot, &graph._answer, &graph._seen, 50)
-            PyErr_CheckSignals()
-    finally:
-        with nogil:
-            mg_snapshot_end(&snapshot)
-    graph.private_bytes = snapshot.private_bytes
-    if state == MG_NO_MEMORY_FOR_ANSWER or mg_vector_make_room(
-        &graph._is_held, graph._answer.cycle_count, 1
-    ) < 0:
-        raise MemoryError("no memory for the answer of a snapshot")
-    if state == MG_CHILD_ANSWERED:
-        memset(graph._is_held.items, 0, graph._answer.cycle_count)
-        graph._take()
-    return graph, _ENDS[state], snapshot.exit_status
+                mg_snapshot_end(&self._snapshot)
+        graph.private_bytes = self._snapshot.private_bytes
+        if state == MG_NO_MEMORY_FOR_ANSWER or mg_vector_make_room(
+            &graph._is_held, graph._answer.cycle_count, 1
+        ) < 0:
+            raise MemoryError("no memory for the answer of a snapshot")
+        if state == MG_CHILD_ANSWERED:
+            memset(graph._is_held.items, 0, graph._answer.cycle_count)
+            graph._take()
+        return graph, _ENDS[state], self._snapshot.exit_status
 
 
 cdef tuple _ENDS = ("was given up", "answered", "had no memory", "died", "")

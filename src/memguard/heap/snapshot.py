@@ -40,8 +40,43 @@ class Asked(NamedTuple):
     root_source: object
 
 
+class ChildScan:
+    """A scan in a child process, which begins when this is made.
+
+    Args:
+        asked: What to look for.
+
+    Raises:
+        OSError: The system refused to fork a child.
+        MemoryError: No memory for the tables.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        longest_seconds = max(LONGEST_SECONDS, 2 * asked.budget_seconds)
+        self._longest_seconds = longest_seconds
+        self._deadline_seconds = time.monotonic() + longest_seconds
+        self._snapshot = _core.Snapshot(*asked)
+
+    def wait(self, is_cancelled: Callable[[], bool]) -> _core.HeapGraph:
+        """Wait for the answer.
+
+        Args:
+            is_cancelled: Asked every 50 ms; the child is killed when it says true.
+
+        Raises:
+            SnapshotFailedError: The child did not answer.
+            MemoryError: No memory for the answer.
+        """
+        graph, end, status = self._snapshot.answer(
+            lambda: is_cancelled() or time.monotonic() > self._deadline_seconds
+        )
+        if end != "answered":
+            raise SnapshotFailedError(_what_happened(end, status, self._longest_seconds))
+        return graph
+
+
 def scan_in_child(asked: Asked, is_cancelled: Callable[[], bool]) -> _core.HeapGraph | str:
-    """Scan in a child process.
+    """Scan in a child process, if there can be one.
 
     Args:
         asked: What to look for.
@@ -55,22 +90,20 @@ def scan_in_child(asked: Asked, is_cancelled: Callable[[], bool]) -> _core.HeapG
         SnapshotFailedError: The child did not answer.
         MemoryError: No memory for the tables or the answer.
     """
-    if not _core.build_info()["snapshots"]:
+    if not can_fork():
         return f"a snapshot needs Linux, and this is {sys.platform}"
-    _require_headroom()
-    longest_seconds = max(LONGEST_SECONDS, 2 * asked.budget_seconds)
-    deadline_seconds = time.monotonic() + longest_seconds
+    require_headroom()
     try:
-        graph, end, status = _core.scan_snapshot(
-            *asked,
-            is_given_up=lambda: is_cancelled() or time.monotonic() > deadline_seconds,
-        )
+        child = ChildScan(asked)
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "unknown error")
         return f"the system refused to fork a child ({name}: {error.strerror})"
-    if end != "answered":
-        raise SnapshotFailedError(_what_happened(end, status, longest_seconds))
-    return graph
+    return child.wait(is_cancelled)
+
+
+def can_fork() -> bool:
+    """Whether a child process can scan on this system and Python."""
+    return bool(_core.build_info()["snapshots"])
 
 
 def _what_happened(end: str, status: int, longest_seconds: float) -> str:
@@ -102,7 +135,12 @@ def _reader() -> "MemoryReader":
     return MemoryReader()
 
 
-def _require_headroom() -> None:
+def require_headroom() -> None:
+    """Make sure that there is memory for a child.
+
+    Raises:
+        HeadroomShortError: There is not.
+    """
     use = _reader().read_use()
     needed_bytes = max(LEAST_FREE_BYTES, int(use.rss_bytes * LEAST_FREE_RATIO))
     for bound in use.bounds:
