@@ -122,8 +122,16 @@ if TYPE_CHECKING:
         PressureSettings,
         ReliefSettings,
         RollbackSettings,
+        WatchSettings,
         load_settings,
     )
+    from memguard.watching.events import (
+        CollectionExplained,
+        ShapeGrows,
+        ShapeOutgrown,
+        ShapeOverBudget,
+    )
+    from memguard.watching.watch import Watch, watch
 
 __version__ = "0.1.0"
 
@@ -149,6 +157,7 @@ __all__ = [
     "CircuitOpen",
     "CleanupEffectiveness",
     "CleanupMeter",
+    "CollectionExplained",
     "CollectorSettings",
     "ConfiguredCollector",
     "ConsoleApprover",
@@ -214,6 +223,9 @@ __all__ = [
     "ScanReport",
     "SettingError",
     "Shape",
+    "ShapeGrows",
+    "ShapeOutgrown",
+    "ShapeOverBudget",
     "SnapshotFailedError",
     "StillHeldError",
     "StrangerError",
@@ -227,6 +239,8 @@ __all__ = [
     "UnreadableReportError",
     "UnreadableSettingsError",
     "UnsupportedPythonError",
+    "Watch",
+    "WatchSettings",
     "WeakAgentRegistry",
     "WouldBlockLoopError",
     "WrongSettingError",
@@ -249,6 +263,7 @@ __all__ = [
     "rollback",
     "scan",
     "scan_created",
+    "watch",
 ]
 
 _HOMES = {
@@ -269,6 +284,7 @@ _HOMES = {
     "CircuitOpen": "admission.refusals",
     "CleanupEffectiveness": "pressure.cleanup",
     "CleanupMeter": "pressure.cleanup",
+    "CollectionExplained": "watching.events",
     "CollectorSettings": "settings",
     "ConfiguredCollector": "pressure.collector",
     "ConsoleApprover": "oversight.approvers",
@@ -316,7 +332,12 @@ _HOMES = {
     "RollbackSettings": "settings",
     "ScanReport": "heap.report",
     "Shape": "heap.shapes",
+    "ShapeGrows": "watching.events",
+    "ShapeOutgrown": "watching.events",
+    "ShapeOverBudget": "watching.events",
     "Survival": "heap.survival",
+    "Watch": "watching.watch",
+    "WatchSettings": "settings",
     "WeakAgentRegistry": "agents.registry",
     "ascan": "heap.scan",
     "calculate_gc_effectiveness": "pressure.collector",
@@ -335,6 +356,7 @@ _HOMES = {
     "rollback": "journal",
     "scan": "heap.scan",
     "scan_created": "heap.scan",
+    "watch": "watching.watch",
 }
 
 # Type checkers read the imports above, and so complain of a name that is not there.

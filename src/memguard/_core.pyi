@@ -69,6 +69,7 @@ def scan_heap(
     root_source: object = None,
     describe: bool = True,
 ) -> HeapGraph: ...
+
 @final
 class Snapshot:
     def __init__(

@@ -20,6 +20,7 @@ from memguard.settings.oversight import OversightSettings
 from memguard.settings.pressure import REPORT_REFUSE_BYTES, PressureSettings
 from memguard.settings.rollback import RollbackSettings
 from memguard.settings.sources import load_settings
+from memguard.settings.watch import WatchSettings
 
 __all__ = [
     "PROFILES",
@@ -35,5 +36,6 @@ __all__ = [
     "PressureSettings",
     "ReliefSettings",
     "RollbackSettings",
+    "WatchSettings",
     "load_settings",
 ]

@@ -1,0 +1,1 @@
+"""Looks at the heap of a running service, on a schedule."""
