@@ -146,16 +146,15 @@ def test_the_options_of_a_scan_hold_for_a_snapshot():
         memguard.scan(mode="fork")
 
 
-def test_the_pause_is_a_part_of_the_duration():
-    """Of a snapshot it is the fork; of a scan in the process, all of it."""
-    held = [[i] for i in range(300_000)]
+def test_the_pause_of_a_scan_in_the_process_is_all_of_it():
+    """Of a snapshot it is measured apart."""
     there, here = (
         memguard.scan("live", explain=False, mode=mode) for mode in ("snapshot", "inline")
     )
-    assert 0 < there.pause_seconds < there.duration_seconds
+    assert there.pause_seconds > 0
+    assert there.duration_seconds > 0
     assert here.pause_seconds == here.duration_seconds
     assert here.copied_bytes == 0
-    assert len(held) > 0
 
 
 @pytest.mark.parametrize("through_pipe", [False, True])
