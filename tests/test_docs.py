@@ -19,7 +19,7 @@ DOCUMENTS = [
 ]
 PROGRAMS = [
     *(*DOCUMENTS, "docs/collector.md", "docs/delegation.md"),
-    *("docs/crawling.md", "docs/guard.md", "docs/memory-limits.md"),
+    *("docs/crawling.md", "docs/production.md", "docs/guard.md", "docs/memory-limits.md"),
     *("docs/oversight.md", "docs/rollback.md"),
 ]
 
