@@ -17,7 +17,7 @@ from cpython.type cimport PyType_Check
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from os import strerror as _strerror
+import os as _os
 from sys import version_info as _version_info
 
 
@@ -158,8 +158,13 @@ cdef class HeapGraph:
             self._seen_names.append((mg_spell_type(words), mg_spell_module(words)))
 
     def seen_types(self, size_t cycle):
-        """List (name, module, count) of the types of a cycle as a snapshot saw them."""
+        """List (name, module, count) of the types of a cycle as a snapshot saw them.
+
+        Empty when this is none: `cycle_types` then gives the types themselves.
+        """
         self._checked_cycle(cycle)
+        if not self._is_snapshot:
+            return []
         counts = {}
         cdef uint32_t p
         cdef uint32_t *types = <uint32_t *> self._seen.member_types.items
@@ -674,7 +679,7 @@ cdef class Snapshot:
         self._graph._grouped = self._graph._weighed = self._graph._is_snapshot = True
         cdef int error = mg_snapshot_begin(&self._snapshot, &request)
         if error > 0:
-            raise OSError(error, _strerror(error))
+            raise OSError(error, _os.strerror(error))
         if error < 0:
             raise MemoryError(
                 "no memory for the tables of the scan; limit it with max_objects"

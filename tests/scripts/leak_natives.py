@@ -47,12 +47,16 @@ FUNCTIONS = {
     "_fail_allocation_at": lambda: _core._fail_allocation_at(0),
     "_native_bytes": _core._native_bytes,
     "_force_stackref_dedupe": lambda: _core._force_stackref_dedupe(False),
-    "raise_when_released": lambda: _core.raise_when_released(memguard.ReportReleasedError),
+    "raise_when_released": lambda: _core.raise_when_released(
+        memguard.ReportReleasedError, memguard.CycleGoneError
+    ),
     "_force_threads": lambda: _core._force_threads(0),
     "_step_clock": lambda: _core._step_clock(0.0),
+    "_let_child": lambda: _core._let_child("scan"),
+    "_fail_fork_with": lambda: _core._fail_fork_with(0),
+    "_copy_through_pipe": lambda: _core._copy_through_pipe(False),
 }
 METHODS = {
-    "take_unreachable_types": (),
     "cycle_facts": (0,),
     "cycle_ids": (0,),
     "cycle_objects": (0,),
@@ -64,6 +68,8 @@ METHODS = {
     "shape_facts": (0,),
     "shape_outline": (0,),
     "cycle_size": (0,),
+    "hold": (0,),
+    "seen_types": (0,),
     "shape_cycles": (0,),
     "release": (),
 }
@@ -97,7 +103,13 @@ FIELDS = check_that_all_are_called()
 def call():
     for function in FUNCTIONS.values():
         function()
-    graph = FUNCTIONS["scan_heap"]()
+    snapshot, end, _ = _core.Snapshot("live", 0, (loop,), 0, 0.0, [loop]).answer(bool)
+    assert end == "answered"
+    for graph in (FUNCTIONS["scan_heap"](), snapshot):
+        call_methods(graph)
+
+
+def call_methods(graph):
     for name in FIELDS:
         getattr(graph, name)
     for name, arguments in METHODS.items():
