@@ -131,6 +131,7 @@ def test_documents_of_both_are_the_same():
     assert document("snapshot") == document("inline")
 
 
+@pytest.mark.native
 def test_the_options_of_a_scan_hold_for_a_snapshot():
     """Roots, types, limits and cuts are passed on."""
     loop = self_loop()
@@ -157,6 +158,7 @@ def test_the_pause_of_a_scan_in_the_process_is_all_of_it():
     assert here.copied_bytes == 0
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("through_pipe", [False, True])
 def test_what_was_freed_since_is_counted_and_not_touched(through_pipe):
     """Its types are known by name, its references are not."""
@@ -173,6 +175,7 @@ def test_what_was_freed_since_is_counted_and_not_touched(through_pipe):
         report.objects(cycle)
 
 
+@pytest.mark.native
 def test_a_class_that_is_gone_is_still_named():
     """Its name was read in the child."""
 
@@ -203,6 +206,7 @@ def test_what_lies_in_unmapped_memory_is_not_read(through_pipe):
     assert gone == len(rings)
 
 
+@pytest.mark.native
 def test_a_reference_that_was_cut_since_is_noticed():
     """All objects are there, and are a cycle no more."""
     one, other = Vertex(), Vertex()
@@ -234,6 +238,7 @@ def test_another_object_at_the_same_address_is_not_taken_for_it():
             report.objects(cycle)
 
 
+@pytest.mark.native
 def test_a_copy_of_an_object_is_not_taken_for_it():
     """Bytes that read like a tracked object hang in no list of the collector."""
     nodes = [Vertex()]
@@ -255,6 +260,7 @@ def test_a_copy_of_an_object_is_not_taken_for_it():
     assert backs == [address, address] != [copy, copy]
 
 
+@pytest.mark.native
 def test_one_that_is_left_stands_for_its_shape():
     """References are named as long as one cycle of the first few is as it was."""
     boxes = [Vertex() for _ in range(10)]
@@ -272,6 +278,7 @@ def test_one_that_is_left_stands_for_its_shape():
     assert shape.advice.cycle_count == 1
 
 
+@pytest.mark.native
 def test_only_what_stands_for_a_shape_is_held():
     """A report of a snapshot keeps next to nothing alive."""
     rings = [ring(3) for _ in range(50)]
@@ -325,6 +332,7 @@ def test_a_scan_is_not_started_when_memory_is_short(monkeypatch):
     assert isinstance(caught.value, MemoryError)
 
 
+@pytest.mark.native
 def test_no_native_memory_at_any_point():
     """In the process or in the child: an error, and nothing is left."""
     ring(3)
