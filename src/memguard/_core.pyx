@@ -723,12 +723,14 @@ cdef class Snapshot:
             with nogil:
                 mg_snapshot_end(&self._snapshot)
         graph.private_bytes = self._snapshot.private_bytes
+        # One more than there are cycles: then there is an array in any case.
+        cdef size_t flag_count = graph._answer.cycle_count + 1
         if state == MG_NO_MEMORY_FOR_ANSWER or mg_vector_make_room(
-            &graph._is_held, graph._answer.cycle_count, 1
+            &graph._is_held, flag_count, 1
         ) < 0:
             raise MemoryError("no memory for the answer of a snapshot")
         if state == MG_CHILD_ANSWERED:
-            memset(graph._is_held.items, 0, graph._answer.cycle_count)
+            memset(graph._is_held.items, 0, flag_count)
             graph._take()
         return graph, _ENDS[state], self._snapshot.exit_status
 
