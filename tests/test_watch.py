@@ -1,6 +1,7 @@
 """A watch: what it tells, when it looks, and that nothing of it is left."""
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -12,6 +13,7 @@ import pytest
 
 import memguard
 from examples.orchestrator import AgentContext, run_agent
+from memguard import _core
 from memguard.errors import HeadroomShortError, UnknownOptionError
 from memguard.events import Event
 from memguard.heap import snapshot as snapshots
@@ -177,6 +179,21 @@ def test_a_look_that_fails_is_counted_and_told_once(caplog, monkeypatch):
     monkeypatch.setattr(snapshots, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(HeadroomShortError):
         memguard.Watch().look()
+
+
+def test_where_no_child_is_to_be_had_it_says_once_that_looks_stop_the_program(caplog):
+    """A watch that was to be unnoticed is not."""
+    _core._fail_fork_with(errno.EAGAIN)
+    try:
+        watch = memguard.Watch(explain_collections=False)
+        for _ in range(3):
+            watch.look()
+    finally:
+        _core._fail_fork_with(0)
+    assert [look.mode for look in watch.history] == ["inline"] * 3
+    (line,) = caplog.messages
+    assert "looks stop the program" in line
+    assert "EAGAIN" in line
 
 
 def test_events_go_to_the_log_and_to_the_bus(caplog):

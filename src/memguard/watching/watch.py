@@ -81,6 +81,7 @@ class Watch:
         self._clock = clock
         self._trend = Trend()
         self._paths: dict[frozenset[str], str] = {}
+        self._has_told_of_fallback = False
         self._looking = threading.Lock()
         self._ended = threading.Event()
         self._wake = threading.Event()
@@ -113,6 +114,13 @@ class Watch:
                 look = look_of(report, self._clock())
                 self._remember_paths(report)
             self._trend, events = decide(look, self._budgets, self.settings, self._trend)
+        if look.fallback_reason and not self._has_told_of_fallback:
+            self._has_told_of_fallback = True
+            _LOG.warning(
+                "looks stop the program for as long as they take (%.0f ms): %s",
+                look.pause_seconds * 1e3,
+                look.fallback_reason,
+            )
         for event in events:
             self._tell(event)
         return events
