@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import gc
+import json
 import math
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from unittest.mock import Mock
 
@@ -187,7 +190,7 @@ def noise(seed, width):
     return lambda: chance.uniform(-width, width)
 
 
-def memory_load(shape, *, live=lambda at: 10, seed=1, seconds=900, every=5, wobble=1.0):
+def memory_load(shape, *, live=lambda at: 10, seed=1, seconds=1200, every=5, wobble=1.0):
     """Readings of memory in use [MB] that follows a shape over time [s]."""
     shake = noise(seed, wobble)
     return [
@@ -246,42 +249,83 @@ DESERVED = {
     "people who deny all": ("blocked", decision_load((20, 20))),
 }
 
-UNDESERVED = {
-    "memory that stays": memory_load(lambda at: 0),
-    "a sawtooth of collections": memory_load(lambda at: sawtooth(at, 60, 80)),
-    "a slow sawtooth of collections": memory_load(lambda at: sawtooth(at, 300, 80)),
-    "caches that fill once": memory_load(lambda at: 60 if at > 200 else 0),
-    "a warm-up that levels off": memory_load(lambda at: 80 * (1 - 0.99**at)),
-    "a large cache that fills for half an hour": memory_load(
-        lambda at: 200 * (1 - math.exp(-at / 500)), seconds=3600
-    ),
-    "a load that comes and goes": memory_load(
-        lambda at: 80 if 300 < at < 600 else 0, live=lambda at: 90 if 300 < at < 600 else 10
-    ),
-    "a load that rises, and memory with it": memory_load(
-        lambda at: at * 0.1, live=lambda at: 10 + at // 5
-    ),
-    "growth below the limit": memory_load(lambda at: at * 0.015),
-    "one large object that is kept": memory_load(lambda at: 40 if at == 450 else 0),
-    "wild memory without a trend": memory_load(lambda at: 0, wobble=50),
-    "memory that falls": memory_load(lambda at: 90 - at * 0.1),
-    "a leak that nobody has looked at for long": memory_load(lambda at: at * 0.2, seconds=300),
-    "a collector that frees all": effect_load(1.0, 1.0, 0.99, 1.0),
-    "one bad collection": effect_load(1.0, 0.2, 1.0, 0.95),
-    "two measurements are not enough": effect_load(0.1, 0.1),
-    "one long pause": lag_load(lambda at: 5.0 if at == 60 else 0.01),
-    "a pause now and then": lag_load(lambda at: 1.2 if at % 5 == 0 else 0.05),
-    "a busy start": lag_load(lambda at: 2.0 if at < 15 else 0.02),
-    "lags below the limit": lag_load(lambda at: 0.9),
-    "no event loop at all": lag_load(lambda at: None),
-    "people who deny some": decision_load(*[(5, 2)] * 10),
-    "a few denials at the start": decision_load((3, 3), (2, 2)),
-    "half of them, which is not more than half": decision_load((20, 10)),
-    "denials of long ago": [
-        *decision_load(*[(5, 5)] * 3),
-        *(RollbackReading(4000.0 + at, decided_count=15 + at, denied_count=15) for at in range(40)),
-    ],
-    "nothing happens": [RollbackReading(float(at)) for at in range(0, 4000, 10)],
+QUIET = {
+    "leak": {
+        "memory that stays": memory_load(lambda at: 0),
+        "a sawtooth of collections": memory_load(lambda at: sawtooth(at, 60, 80)),
+        "a slow sawtooth of collections": memory_load(lambda at: sawtooth(at, 300, 80)),
+        "caches that fill once": memory_load(lambda at: 60 if at > 200 else 0),
+        "a warm-up that levels off": memory_load(lambda at: 80 * (1 - 0.99**at)),
+        "a large cache that fills for half an hour": memory_load(
+            lambda at: 200 * (1 - math.exp(-at / 500)), seconds=3600
+        ),
+        "a load that comes and goes": memory_load(
+            lambda at: 80 if 300 < at < 600 else 0, live=lambda at: 90 if 300 < at < 600 else 10
+        ),
+        "a load that rises, and memory with it": memory_load(
+            lambda at: at * 0.1, live=lambda at: 10 + at // 5, seconds=1800
+        ),
+        "growth below the limit": memory_load(lambda at: at * 0.015, seconds=1800),
+        "one large object that is kept": memory_load(lambda at: 40 if at == 450 else 0),
+        "wild memory without a trend": memory_load(lambda at: 0, wobble=50),
+        "memory that falls": memory_load(lambda at: 90 - at * 0.05, seconds=1800),
+        "a leak that nobody has looked at for long": memory_load(lambda at: at * 0.2, seconds=300),
+        **{
+            f"a cache of {size} MB that fills evenly for {fill} s from {start} s, then stops": (
+                memory_load(
+                    lambda at, size=size, fill=fill, start=start: (
+                        size * min(1, max(0, (at - start) / fill))
+                    ),
+                    seconds=2400,
+                    wobble=wobble,
+                )
+            )
+            for size in (25, 60, 200)
+            for fill, start, wobble in ((300, 0, 1), (600, 0, 1), (600, 300, 1), (600, 300, 5))
+        },
+    },
+    "effectiveness": {
+        "a collector that frees all": effect_load(1.0, 1.0, 0.99, 1.0),
+        "one bad collection": effect_load(1.0, 0.2, 1.0, 0.95),
+        "two measurements are not enough": effect_load(0.1, 0.1),
+        "as much as is asked, and not less": effect_load(*[0.70] * 8),
+        "somewhat more than is asked": effect_load(0.72, 0.78, 0.71, 0.75, 0.74),
+        "a collector that frees now more, now less": effect_load(*[1.0, 0.75, 0.5] * 4),
+        "every third collection frees nothing": effect_load(*[1.0, 1.0, 0.0] * 4),
+        "a bad start, and all is well then": effect_load(0.3, 1.0, 1.0, 1.0, 1.0),
+        "a collector that gets better": effect_load(0.5, 0.75, 0.9, 1.0),
+        "nothing was ever measured": effect_load(*[None] * 12),
+    },
+    "unresponsive": {
+        "one long pause": lag_load(lambda at: 5.0 if at == 60 else 0.01),
+        "a pause of just below the longest": lag_load(lambda at: 29.9 if at == 60 else 0.01),
+        "a pause now and then": lag_load(lambda at: 1.2 if at % 5 == 0 else 0.05),
+        "a busy start": lag_load(lambda at: 2.0 if at < 15 else 0.02),
+        "a busy quarter of each minute": lag_load(lambda at: 3.0 if at % 60 < 15 else 0.02, 600),
+        "two of five looks are late": lag_load(lambda at: 1.5 if at % 5 < 2 else 0.1, 600),
+        "lags below the limit": lag_load(lambda at: 0.9),
+        "a loop that was only seen for a short time": lag_load(lambda at: 2.0, seconds=15),
+        "late looks of long ago": lag_load(lambda at: 2.0 if at < 25 else 0.1, seconds=600),
+        "no event loop at all": lag_load(lambda at: None),
+    },
+    "blocked": {
+        "people who deny some": decision_load(*[(5, 2)] * 10),
+        "people who deny one in ten": decision_load(*[(10, 1)] * 20),
+        "a few denials at the start": decision_load((3, 3), (2, 2)),
+        "one too few, all denied": decision_load((19, 19)),
+        "half of them, which is not more than half": decision_load((20, 10)),
+        "half of them for hours": decision_load(*[(10, 5)] * 200),
+        "people who allow all": decision_load(*[(5, 0)] * 10),
+        "denials after many that were allowed": decision_load((30, 0), (10, 10), (10, 10)),
+        "denials of long ago": [
+            *decision_load(*[(5, 5)] * 3),
+            *(
+                RollbackReading(4000.0 + at, decided_count=15 + at, denied_count=15)
+                for at in range(40)
+            ),
+        ],
+        "nothing happens": [RollbackReading(float(at)) for at in range(0, 4000, 10)],
+    },
 }
 
 
@@ -303,10 +347,37 @@ def test_a_trigger_fires_on_a_load_that_deserves_it(name):
     assert any(character.isdigit() for character in fired[0].reason)
 
 
-@pytest.mark.parametrize("name", UNDESERVED)
-def test_no_trigger_fires_on_a_load_that_does_not(name):
+@pytest.mark.parametrize(
+    ("trigger", "name"), [(trigger, name) for trigger, loads in QUIET.items() for name in loads]
+)
+def test_no_trigger_fires_on_a_load_that_does_not(trigger, name):
     """Healthy services go up and down, fill caches, start, and pause."""
-    assert fired_by(UNDESERVED[name]) == []
+    assert fired_by(QUIET[trigger][name]) == []
+
+
+def test_each_trigger_is_tried_on_ten_loads_that_do_not_deserve_it():
+    """And on one that does."""
+    assert {trigger for trigger, _ in DESERVED.values()} == set(QUIET)
+    assert all(len(loads) >= 10 for loads in QUIET.values())
+
+
+@pytest.mark.parametrize("megabytes_per_second", [0.05, 0.2, 2.0])
+@pytest.mark.parametrize("start", [0, 900])
+def test_a_steady_leak_is_told_within_a_window_and_a_half(megabytes_per_second, start):
+    """Of more than 20 MB in the window, whatever was before."""
+    readings = memory_load(
+        lambda at: max(0, at - start) * megabytes_per_second, seconds=start + 1000
+    )
+    settings = RollbackSettings(leak_bytes=20_000_000)
+    state, first = TriggerState(), None
+    for reading in readings:
+        state, fired = decide(reading, settings, state)
+        if fired and first is None:
+            first = reading.now_seconds
+    assert first is not None
+    assert (
+        start + settings.leak_window_seconds < first <= start + 1.5 * settings.leak_window_seconds
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -520,6 +591,94 @@ def test_a_process_that_was_stopped_is_not_a_loop_that_was(
     first, second = asyncio.run(run())
     assert first == pytest.approx(lag_seconds, abs=1)
     assert second == pytest.approx(0.0 if comes_round_first else lag_seconds, abs=1)
+
+
+STOPPABLE = """
+import asyncio, json, sys, threading, time
+from memguard import Guard, GuardSettings, PressureSettings, RollbackSettings
+from memguard.rollbacks.events import TriggerFired
+
+settings = GuardSettings(
+    pressure=PressureSettings(sample_seconds=0.05),
+    rollback=RollbackSettings(unresponsive_seconds=1.0),
+)
+looks, moments, fired, ended = threading.Semaphore(0), [], [], threading.Event()
+has_fired = threading.Event()
+
+
+def note(event):
+    fired.append(event.trigger)
+    has_fired.set()
+
+
+def look_on(count):
+    for _ in range(count):
+        looks.acquire()
+
+
+def compute():
+    while not ended.is_set():
+        sum(range(1000))
+
+
+async def run(guard):
+    loop = asyncio.get_running_loop()
+    async with guard.agent("agent"):
+        await loop.run_in_executor(None, look_on, 20)
+        print("ready", flush=True)
+        await loop.run_in_executor(None, sys.stdin.readline)
+        while looks.acquire(blocking=False):
+            pass
+        await loop.run_in_executor(None, look_on, 20)
+        of_the_stop = list(fired)
+        longest = max(after - before for before, after in zip(moments, moments[1:]))
+        # Now the loop does stand still, until that is told.
+        has_fired.wait(60)
+        print(json.dumps([of_the_stop, longest, fired]), flush=True)
+
+
+with Guard(settings=settings, rollback="report") as guard:
+    guard.events.subscribe(TriggerFired, note)
+    take = guard.rollback.take
+
+    def counted(reading):
+        done = take(reading)
+        moments.append(reading.now_seconds)
+        looks.release()
+        return done
+
+    guard.rollback.take = counted
+    if sys.argv[1] == "busy":
+        threading.Thread(target=compute, daemon=True).start()
+    asyncio.run(run(guard))
+    ended.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system stops no process")
+@pytest.mark.parametrize("load", ["idle", "busy"])
+def test_a_process_that_was_really_stopped_is_not_unresponsive(load):
+    """By a signal, for five times the limit; the same loop is, once it really blocks."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPABLE, load],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGSTOP)
+            assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+            # Time has to pass for real: that is what is tested.
+            time.sleep(5.0)
+            process.send_signal(signal.SIGCONT)
+            out, _ = process.communicate("go on\n", timeout=120)
+        finally:
+            process.kill()
+    of_the_stop, longest_seconds, fired = json.loads(out)
+    assert longest_seconds >= 4.5
+    assert of_the_stop == []
+    assert fired == ["unresponsive"]
 
 
 # In a guard.

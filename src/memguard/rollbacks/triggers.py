@@ -27,6 +27,10 @@ _LEAST_SHARE = 0.4
 _STEADY_SHARE = 2 / 3
 """Of the first half's growth the second one has at least this share, or it levels off."""
 
+_HELD_SHARE = 0.6
+"""For so much of the window more it has to go on. What fills evenly for a whole window
+and then stops looks like a leak for just below half of it."""
+
 _MOST_SAMPLES = 300
 """Kept of each window; more would say the same."""
 
@@ -86,14 +90,14 @@ def decide(
     """
     state = _remembering(reading, settings, state)
     leak = _leak(state.memory, settings)
-    if leak is None:
-        state = replace(state, leak_seconds=None)
-    elif state.leak_seconds is None:
-        state = replace(state, leak_seconds=reading.now_seconds)
-    # What only swings looks like a leak for a moment, now and then.
-    held_seconds = reading.now_seconds - (state.leak_seconds or reading.now_seconds)
+    since = state.leak_seconds if leak is not None else None
+    if leak is not None and since is None:
+        since = reading.now_seconds
+    state = replace(state, leak_seconds=since)
+    # What only swings looks like a leak for a moment, what fills for longer.
+    held_seconds = 0.0 if since is None else reading.now_seconds - since
     found = (
-        leak if held_seconds >= settings.leak_window_seconds / _PARTS else None,
+        leak if held_seconds >= _HELD_SHARE * settings.leak_window_seconds else None,
         _effectiveness(state.effectiveness, settings),
         _unresponsive(reading, state.lags, settings),
         _blocked(state.decisions, settings),
