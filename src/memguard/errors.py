@@ -649,6 +649,44 @@ class EndpointError(MemguardError, RuntimeError):
         return self.reason
 
 
+class UnreachableProcessError(EndpointError):
+    """A process cannot be asked from outside.
+
+    Attributes:
+        pid: Its id.
+        reason: Why not.
+        remedy: What to do.
+    """
+
+    def __init__(self, pid: int, reason: str, remedy: str) -> None:
+        self.pid = pid
+        self.remedy = remedy
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} cannot be asked: {self.reason}; {self.remedy}"
+
+
+class ScanUnderWayError(MemguardError, RuntimeError):
+    """A process was asked from outside for a scan while it scans.
+
+    Attributes:
+        pid: Its id.
+        running_seconds: How long the other scan has run [s].
+    """
+
+    def __init__(self, pid: int, running_seconds: float) -> None:
+        self.pid = pid
+        self.running_seconds = running_seconds
+        super().__init__(pid, running_seconds)
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.pid} scans already, for {self.running_seconds:.1f} s; one scan at a"
+            " time: try again when it is done"
+        )
+
+
 class ValidationFailedError(MemguardError, RuntimeError):
     """A success metric could not be measured.
 

@@ -21,6 +21,8 @@ examples:
   kill -USR1 PID                         report now (a program under memguard run)
   memguard run --format html --output cycles.html app.py
                                          report as a page for a browser
+  memguard scan PID                      ask a running process, which goes on meanwhile
+  memguard top PID                       watch one: memory, pauses, agents, what grows
   memguard report cycles.jsonl           show a saved report again, or compare two
   memguard approvals list                what running processes ask of people
   memguard audit approvals.db            who approved what, and that nobody changed it
@@ -42,7 +44,7 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe all commands."""
-    from memguard.cli import approvals, audit, demo, doctor, report, run, validate
+    from memguard.cli import approvals, audit, demo, doctor, report, run, scan, top, validate
 
     parser = argparse.ArgumentParser(
         prog="memguard",
@@ -52,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for command in (run, report, approvals, audit, validate, demo, doctor):
+    for command in (run, scan, top, report, approvals, audit, validate, demo, doctor):
         command.add_to(commands)
     return parser
 

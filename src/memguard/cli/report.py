@@ -65,9 +65,9 @@ def add_to(commands: Any) -> None:
 def report(options: argparse.Namespace) -> int:
     """Read, show, judge."""
     from memguard.cli.gate import Gate
-    from memguard.cli.sink import UnwritableOutputError, complain
+    from memguard.cli.shown import put_out, rendered
+    from memguard.cli.sink import complain
     from memguard.errors import UnknownOptionError
-    from memguard.heap.baseline import replace_file
 
     known = ("text", "json") if options.diff else ("text", "html", "dot")
     if options.format not in known:
@@ -77,14 +77,8 @@ def report(options: argparse.Namespace) -> int:
     if options.diff:
         text = _difference(read_reports(options.diff), reports, options)
     else:
-        text = _rendered(reports, options)
-    if options.output is None:
-        print(text)
-    else:
-        try:
-            replace_file(options.output, text + "\n")
-        except OSError as error:
-            raise UnwritableOutputError(options.output, error.strerror or str(error)) from None
+        text = rendered(reports, options.format, options.output, verbose=options.verbose)
+    put_out(text, options.output)
     for shown in reports:
         gate.see(shown)
     verdict, exit_code = gate.judge()
@@ -125,18 +119,3 @@ def _difference(earlier: list[Any], later: list[Any], options: argparse.Namespac
     if options.format == "json":
         return "\n".join(difference.to_json(indent=None) for difference in differences)
     return "\n\n".join(difference.to_text() for difference in differences)
-
-
-def _rendered(reports: list[Any], options: argparse.Namespace) -> str:
-    if options.format == "html":
-        from memguard.heap.render.html import render_page
-
-        return render_page(reports).rstrip("\n")
-    if options.format == "dot":
-        from memguard.heap.render.dot import render_dot
-
-        return render_dot(reports).rstrip("\n")
-    from memguard.cli.terminal import render
-
-    stream = None if options.output else sys.stdout
-    return "\n\n".join(render(saved, stream, verbose=options.verbose) for saved in reports)

@@ -1,9 +1,11 @@
 """The caller's side: which processes answer, and asking them."""
 
 import json
+import math
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,20 @@ from memguard.endpoint.place import sockets
 from memguard.endpoint.server import is_supported, uid_of
 from memguard.errors import EndpointError
 
-_PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0
+"""A process that is well says something within this time, unless it is all stopped."""
+
+
+class RefusedError(EndpointError):
+    """A process answered that it will not, or cannot.
+
+    Attributes:
+        kind: Name of the class of the error there; "" where it is none of memguard's.
+    """
+
+    def __init__(self, reason: str, kind: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 class Gone(Exception):  # noqa: N818 - no error: the process has ended
@@ -19,7 +34,33 @@ class Gone(Exception):  # noqa: N818 - no error: the process has ended
 
 
 def call(path: Path, command: str, **arguments: Any) -> Any:
-    """Call a command of one process.
+    """Call a command of one process that answers at once.
+
+    Raises:
+        Gone: The process has ended.
+        EndpointError: It refused, or does not answer.
+    """
+    return call_slow(path, command, arguments)
+
+
+def call_slow(
+    path: Path,
+    command: str,
+    arguments: Mapping[str, Any],
+    *,
+    silence_seconds: float = PATIENCE_SECONDS,
+    longest_seconds: float = math.inf,
+    on_sign: Callable[[float], object] = bool,
+) -> Any:
+    """Call a command of one process that may take its time.
+
+    Args:
+        path: The socket.
+        command: Its name.
+        arguments: What it is called with.
+        silence_seconds: Who says nothing for so long does not answer [s].
+        longest_seconds: Hang up after so long, which ends the command [s].
+        on_sign: Called while it runs with the time it has run [s].
 
     Raises:
         Gone: The process has ended.
@@ -27,7 +68,7 @@ def call(path: Path, command: str, **arguments: Any) -> Any:
     """
     asked = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_PATIENCE_SECONDS)
+        connection.settimeout(silence_seconds)
         try:
             connection.connect(str(path))
         except (ConnectionRefusedError, FileNotFoundError) as error:
@@ -45,18 +86,37 @@ def call(path: Path, command: str, **arguments: Any) -> Any:
             with connection.makefile("rwb") as stream:
                 stream.write(asked)
                 stream.flush()
-                line = stream.readline()
+                answer = _read_answer(stream, path, longest_seconds, on_sign)
         except OSError as error:
-            raise EndpointError(f"{path.stem} does not answer: {error}") from error
-    if not line:
-        raise EndpointError(f"{path.stem} did not answer")
-    answer: Mapping[str, Any] = json.loads(line)
+            raise EndpointError(
+                f"{path.stem} does not answer: {error or 'it said nothing'}"
+            ) from error
     if "error" in answer:
-        raise EndpointError(str(answer["error"]))
+        raise RefusedError(str(answer["error"]), str(answer.get("kind", "")))
     return answer["answer"]
 
 
-def _is_alive(pid: int) -> bool:
+def _read_answer(
+    stream: BufferedRWPair, path: Path, longest_seconds: float, on_sign: Callable[[float], object]
+) -> Mapping[str, Any]:
+    while True:
+        line = stream.readline()
+        if not line:
+            raise EndpointError(f"{path.stem} did not answer")
+        answer: Mapping[str, Any] = json.loads(line)
+        worked_seconds = answer.get("working_seconds")
+        if worked_seconds is None:
+            return answer
+        if worked_seconds >= longest_seconds:
+            raise EndpointError(
+                f"{path.stem} had not answered after {worked_seconds:g} s, and was told to stop;"
+                " give it more time"
+            )
+        on_sign(worked_seconds)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this id is there, whosever it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -86,7 +146,7 @@ def call_all(command: str, pid: int | None = None, **arguments: Any) -> list[tup
             answers.append((owner, path, call(path, command, **arguments)))
         except Gone:
             # One that lives may be about to listen.
-            if not _is_alive(owner):
+            if not is_alive(owner):
                 path.unlink(missing_ok=True)
         except EndpointError as error:
             problem = str(error)

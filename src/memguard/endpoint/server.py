@@ -1,6 +1,7 @@
 """The process's side: commands that its own user may call.
 
-Covers: one line of JSON in, one out, on a Unix socket.
+Covers: one line of JSON in, one out, on a Unix socket; while a slow command runs, a
+line a second that says so.
 Does not cover: what the commands do.
 """
 
@@ -16,6 +17,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,21 @@ from memguard.errors import EndpointError, MemguardError
 Command = Callable[[Mapping[str, Any], str], Any]
 """Called with the arguments and the name of the user; gives what JSON can say."""
 
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A command that may take long; it runs on a thread of its own.
+
+    Its caller gets a line a second meanwhile, and so knows that the process is alive.
+
+    Attributes:
+        run: As a `Command`, and with a function that says whether to give up, since the
+            caller has hung up or nobody listens any more.
+    """
+
+    run: Callable[[Mapping[str, Any], str, Callable[[], bool]], Any]
+
+
 MOST_BYTES = 1 << 20
 """A question is no longer than this."""
 
@@ -33,6 +52,7 @@ PATIENCE_SECONDS = 5.0
 
 _LOG = logging.getLogger("memguard.endpoint")
 _LOOK_SECONDS = 0.05
+_SIGN_OF_LIFE_SECONDS = 1.0
 _LEAVE_SECONDS = 1.0
 """How long `Endpoint.close` waits for commands that run."""
 
@@ -49,6 +69,7 @@ class Endpoint:
 
     Args:
         commands: What may be called, by name.
+        on_look: Called about twenty times a second while it is open, on its thread.
 
     Raises:
         EndpointError: There are no such sockets on this system.
@@ -60,10 +81,13 @@ class Endpoint:
         Any thread. Commands run on threads of their own.
     """
 
-    def __init__(self, commands: Mapping[str, Command]) -> None:
+    def __init__(
+        self, commands: Mapping[str, Command | Slow], on_look: Callable[[], object] | None = None
+    ) -> None:
         if not is_supported():
             raise EndpointError("there are no Unix sockets on this system")
         self._commands = dict(commands)
+        self._on_look = on_look
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self.path: Path | None = None
@@ -78,7 +102,7 @@ class Endpoint:
         path = socket_path(next(_numbers))
         try:
             path.unlink(missing_ok=True)
-            self._server = _Server(str(path), self._commands)
+            self._server = _Server(str(path), self._commands, self._on_look)
             path.chmod(0o600)
         except OSError as error:
             raise EndpointError(f"{path} cannot be made: {error}") from error
@@ -117,7 +141,7 @@ class Endpoint:
         self._thread = None
         self.path = None
         if server is not None:
-            server.socket.close()
+            server.let_go()
 
 
 # Windows has none, and must be able to import this.
@@ -127,11 +151,24 @@ _UnixServer: Any = getattr(socketserver, "UnixStreamServer", socketserver.TCPSer
 class _Server(socketserver.ThreadingMixIn, _UnixServer):  # type: ignore[misc]
     daemon_threads = True
     block_on_close = False
+    # How many may call at the same moment; the 5 of socketserver turn some away.
+    request_queue_size = 128
 
-    def __init__(self, path: str, commands: Mapping[str, Command]) -> None:
+    def __init__(
+        self,
+        path: str,
+        commands: Mapping[str, Command | Slow],
+        on_look: Callable[[], object] | None,
+    ) -> None:
         self.commands = commands
+        self.is_ending = threading.Event()
+        self._on_look = on_look
         self._calls: dict[threading.Thread, socket.socket] = {}
         super().__init__(path, _Handler)
+
+    def service_actions(self) -> None:
+        if self._on_look is not None:
+            self._on_look()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(
@@ -153,6 +190,7 @@ class _Server(socketserver.ThreadingMixIn, _UnixServer):  # type: ignore[misc]
 
     def hang_up(self) -> None:
         """Hear no more of those who called, and wait for their threads, a little."""
+        self.is_ending.set()
         calls = dict(self._calls)
         # A command may close what it belongs to.
         calls.pop(threading.current_thread(), None)
@@ -163,6 +201,16 @@ class _Server(socketserver.ThreadingMixIn, _UnixServer):  # type: ignore[misc]
         until = time.monotonic() + _LEAVE_SECONDS
         for thread in calls:
             thread.join(max(0.0, until - time.monotonic()))
+
+    def let_go(self) -> None:
+        """Close a child's copies: who called the parent must see when that is gone."""
+        self.socket.close()
+        for connection in list(self._calls.values()):
+            # close() would wait for the streams of threads that are not here.
+            descriptor = connection.detach()
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._calls.clear()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         # The default prints to the standard error of somebody else's program.
@@ -183,21 +231,68 @@ class _Handler(socketserver.BaseRequestHandler):
             line = stream.readline(MOST_BYTES)
             if not line.endswith(b"\n"):
                 return
-            stream.write(json.dumps(self._answer(line, name_of(caller))).encode() + b"\n")
+            try:
+                stream.write(
+                    json.dumps(self._answer(line, name_of(caller), stream)).encode() + b"\n"
+                )
+            except _HungUp:
+                return
 
-    def _answer(self, line: bytes, caller: str) -> dict[str, Any]:
+    def _answer(self, line: bytes, caller: str, stream: BufferedRWPair) -> dict[str, Any]:
         try:
             asked = json.loads(line)
             command = self.server.commands.get(asked["command"])
             if command is None:
                 known = ", ".join(sorted(self.server.commands))
                 return {"error": f"no command {asked['command']!r}; there are {known}"}
-            return {"answer": command(asked.get("arguments", {}), caller)}
+            arguments = asked.get("arguments", {})
+            if isinstance(command, Slow):
+                return {"answer": self._wait_for(command, arguments, caller, stream)}
+            return {"answer": command(arguments, caller)}
+        except _HungUp:
+            raise
         except MemguardError as error:
             return {"error": str(error), "kind": type(error).__name__}
         except Exception as error:  # a caller's mistake must not end the service
             _LOG.exception("a command failed")
             return {"error": f"{type(error).__name__}: {error}"}
+
+    def _wait_for(
+        self, command: Slow, arguments: Mapping[str, Any], caller: str, stream: BufferedRWPair
+    ) -> Any:
+        hung_up = threading.Event()
+        ending = self.server.is_ending
+        running: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                running.set_result(
+                    command.run(arguments, caller, lambda: hung_up.is_set() or ending.is_set())
+                )
+            except BaseException as error:  # told to the caller, as for any other command
+                running.set_exception(error)
+
+        thread = threading.Thread(target=run, name="memguard-command", daemon=True)
+        thread.start()
+        begun = time.monotonic()
+        while True:
+            try:
+                return running.result(_SIGN_OF_LIFE_SECONDS)
+            except TimeoutError:
+                if running.done():
+                    raise
+            sign = {"working_seconds": round(time.monotonic() - begun, 1)}
+            try:
+                stream.write(json.dumps(sign).encode() + b"\n")
+                stream.flush()
+            except OSError:
+                # It gives up by itself; its turn is over when it has.
+                hung_up.set()
+                raise _HungUp from None
+
+
+class _HungUp(Exception):  # noqa: N818 - no error: the caller does not want it any more
+    """Nobody waits for the answer."""
 
 
 def uid_of(connection: socket.socket) -> int:

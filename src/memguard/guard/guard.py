@@ -25,6 +25,7 @@ from memguard.admission.limits import AgentLimits
 from memguard.admission.statistics import AdmissionStatistics
 from memguard.agents.lifecycle import AgentLifecycleManager
 from memguard.agents.tally import LifecycleStatistics
+from memguard.endpoint.commands import Inquiries, tell_agents
 from memguard.endpoint.server import Endpoint
 from memguard.errors import (
     AlreadyInstalledError,
@@ -303,6 +304,7 @@ class Guard:
         log = EventLog(self.events)
         self._connections.append(log.stop)
         log.start()
+        self._connections.append(tell_agents(self._agent_counts))
         self._endpoint = self._listen()
         self._forget = OF_PROCESS.note(
             object(), "a guard that refuses", partial(_observe, weakref.ref(self))
@@ -315,8 +317,10 @@ class Guard:
         if self.oversight is None:
             return None
         try:
-            endpoint = Endpoint(commands_of(self.oversight))
+            inquiries = Inquiries()
+            endpoint = Endpoint(commands_of(self.oversight) | inquiries.commands(), inquiries.look)
             endpoint.open()
+            self._connections.append(inquiries.close)
         except (EndpointError, UnsafeFolderError) as error:
             # Approvers and the program itself can answer all the same.
             _LOG.warning("memguard approvals does not see this process: %s", error)
@@ -500,6 +504,17 @@ class Guard:
             self.alerts.statistics(),
             None if self.oversight is None else self.oversight.statistics(),
         )
+
+    def _agent_counts(self) -> dict[str, int]:
+        lifecycle, admission = self.lifecycle.statistics(), self.breaker.statistics()
+        return {
+            "active_count": lifecycle.active_count,
+            "begun_count": lifecycle.begun_count,
+            "ended_count": lifecycle.finished_count + lifecycle.died_count,
+            "died_count": lifecycle.died_count,
+            "waiting_count": admission.waiting_count,
+            "refused_count": admission.refused_count,
+        }
 
     def _begin_in_child(self) -> None:
         """Begin anew in a child process: no thread came along, and no agent."""

@@ -22,7 +22,7 @@ SHORT_VARIABLES = {"MEMGUARD_MEMORY_LIMIT": "pressure.limit_bytes"}
 """Variables that have a name of their own beside the regular one."""
 
 FILE_NAMES = ("memguard.toml", "pyproject.toml")
-_OTHER_VARIABLES = frozenset({FILE_VARIABLE, "MEMGUARD_BUILD"})
+_OTHER_VARIABLES = frozenset({FILE_VARIABLE, "MEMGUARD_BUILD", "MEMGUARD_RUNTIME_DIR"})
 _ARGUMENT = "an argument"
 
 _ROOMS: dict[str, type[Room]] = {
