@@ -5,6 +5,8 @@ CUT_MODULES: int
 CUT_MODULE_DICTS: int
 CUT_TYPES: int
 CUT_INSTANCE_TYPES: int
+MOST_HELD_MEMBERS: int
+MOST_LOOKED_AT: int
 
 @final
 class HeapGraph:

@@ -355,7 +355,9 @@ mg_label_text(const mg_label *label)
 static int
 append(PyObject *referred, void *list)
 {
-    return PyList_Append(list, referred);
+    /* The module _asyncio of 3.12.1 shows what lies in its free list (gh-122695): held
+       and dropped, that would be put there a second time. */
+    return Py_REFCNT(referred) == 0 ? 0 : PyList_Append(list, referred);
 }
 
 PyObject *

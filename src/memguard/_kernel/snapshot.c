@@ -351,6 +351,7 @@ fork_child(mg_snapshot *snapshot, mg_state *state)
         return error;
     }
     snapshot->child = child;
+    snapshot->parent = parent;
     snapshot->pipe = ends[0];
     return 0;
 }
@@ -504,7 +505,7 @@ mg_snapshot_receive(mg_snapshot *snapshot, mg_answer *answer, mg_seen_types *see
 void
 mg_snapshot_end(mg_snapshot *snapshot)
 {
-    if (snapshot->child != 0) {
+    if (snapshot->child != 0 && snapshot->parent == getpid()) {
         (void)kill(snapshot->child, SIGKILL);
         (void)reap(snapshot, 0);
     }

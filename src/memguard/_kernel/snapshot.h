@@ -57,6 +57,7 @@ typedef struct {
 
 typedef struct {
     int child;                      /* its process number */
+    int parent;                     /* whose child it is: nobody else ends it */
     int pipe;
     int exit_status;                /* as from waitpid(), once it ended */
     double pause_seconds;           /* from the call on until the child was there */
@@ -76,7 +77,8 @@ int mg_snapshot_begin(mg_snapshot *snapshot, const mg_request *request);
 mg_child_state mg_snapshot_receive(mg_snapshot *snapshot, mg_answer *answer,
                                    mg_seen_types *seen, int timeout_milliseconds);
 
-/* End the child, whatever it does, and leave nothing of it.  Needs no GIL. */
+/* End the child, whatever it does, and leave nothing of it; a process that the program
+   forked meanwhile only closes its copy of the pipe.  Needs no GIL. */
 void mg_snapshot_end(mg_snapshot *snapshot);
 
 /* Test hooks: what the child does before it scans, and whether it may be forked. */

@@ -60,6 +60,7 @@ class Loop(NamedTuple):
         labels: One for each reference; empty texts without names.
         single_tuples: Places of tuples that hold one thing.
         hidden_count: References that are not named, for there are too many.
+        why_unnamed: What is said when there are no references.
     """
 
     types: list[str]
@@ -67,6 +68,7 @@ class Loop(NamedTuple):
     labels: list[str]
     single_tuples: tuple[int, ...]
     hidden_count: int
+    why_unnamed: str = "broken since the scan"
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -95,7 +97,7 @@ class Loop(NamedTuple):
 
     def _line(self, steps: list[str]) -> str:
         if not self.labels:
-            return f"{self.names[0]} (broken since the scan)"
+            return f"{self.names[0]} ({self.why_unnamed})"
         if self.hidden_count:
             steps.append(f"({self.hidden_count} more)")
         return " -> ".join([*steps, self.names[0]])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from memguard._core import HeapGraph
+from memguard._core import MOST_HELD_MEMBERS, HeapGraph
 from memguard.heap.advice import Advice, advise
 from memguard.heap.loops import Edge, Loop, find_loop, is_library_only
 from memguard.heap.names import (
@@ -164,7 +164,7 @@ def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
     """Note all of one shape that can change, the names of its references if wanted."""
     _, _, exemplar = graph.shape_outline(number)
     if graph.is_snapshot and not graph.hold(exemplar):
-        return _sketch_of_gone(graph, number, exemplar)
+        return _sketch_of_unheld(graph, number, exemplar)
     counts = graph.cycle_types(exemplar)
     type_names = [(type_name(cls), count) for cls, count in counts]
     program_classes = [
@@ -181,18 +181,24 @@ def sketch_of(graph: HeapGraph, number: int, *, named: bool) -> Sketch:
     )
 
 
-def _sketch_of_gone(graph: HeapGraph, number: int, exemplar: int) -> Sketch:
-    """Note what a snapshot told of a shape of which no cycle is left as it was."""
+def _sketch_of_unheld(graph: HeapGraph, number: int, exemplar: int) -> Sketch:
+    """Note what a snapshot told of a shape of which no cycle is held."""
     seen = graph.seen_types(exemplar)
     of_program = [name for name, module, _ in seen if not is_library_module(module)]
     owner = min(of_program or [name for name, _, _ in seen])
     return Sketch(
-        Loop([], [short_name(owner)], [], (), 0),
+        Loop([], [short_name(owner)], [], (), 0, _why_unheld(graph, exemplar)),
         [(name, count) for name, _, count in seen],
         not of_program,
         graph,
         number,
     )
+
+
+def _why_unheld(graph: HeapGraph, exemplar: int) -> str:
+    if graph.cycle_size(exemplar) > MOST_HELD_MEMBERS:
+        return f"of {graph.cycle_size(exemplar):,} objects: too many to look for after the snapshot"
+    return "not found again after the snapshot"
 
 
 def shape_of(sketch: Sketch) -> Shape:

@@ -17,7 +17,7 @@ cost_clock: Clock = time.perf_counter if sys.platform == "win32" else time.threa
 nothing. Windows counts that in steps of 16 ms, which are too long."""
 
 
-@dataclass(slots=True)
+@dataclass  # slots would leave a class behind that only the collector frees
 class Costly(Generic[Value]):
     """What was read last, and when to read it again.
 

@@ -40,7 +40,7 @@ class _Process:
     private_bytes: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass  # slots would leave a class behind that only the collector frees
 class _Usage:
     """Reads what counts towards limits, each group and file once."""
 
