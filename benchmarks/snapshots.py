@@ -3,9 +3,9 @@
 Usage: python -m benchmarks.snapshots OBJECT_COUNT [HEAP ...]
 
 Prints one JSON object for each heap: how long the process stands still for a
-snapshot, how long until its answer is there, and the same of an inline scan and of
-``gc.collect()``, medians of calls made in turn, with automatic collection off; and the
-memory that the child took.
+snapshot, without names and with them, how long until its answer is there, and the
+same of an inline scan and of ``gc.collect()``, medians of calls made in turn, with
+automatic collection off; and the memory that the child took.
 """
 
 import gc
@@ -33,11 +33,14 @@ def _round() -> dict[str, float]:
             raise RuntimeError(f"no snapshot to measure: {report.fallback_reason}")
         pause_seconds = report.pause_seconds
         child_bytes = report.side_table_bytes + report.copied_bytes
+    with memguard.scan("live", mode="snapshot") as report:
+        named_pause_seconds = report.pause_seconds
     began = time.perf_counter()
     memguard.scan("live", explain=False).release()
     return {
         "collect_seconds": collect_seconds,
         "pause_seconds": pause_seconds,
+        "named_pause_seconds": named_pause_seconds,
         "answer_seconds": answer_seconds,
         "inline_seconds": time.perf_counter() - began,
         "child_bytes": child_bytes,
@@ -59,6 +62,7 @@ def snapshots(object_count: int, names: list[str]) -> Iterator[dict[str, object]
             "object_count": object_count,
             **medians,
             "pause_ratio": medians["pause_seconds"] / medians["collect_seconds"],
+            "named_pause_ratio": medians["named_pause_seconds"] / medians["collect_seconds"],
         }
         del held
         gc.collect()

@@ -3,6 +3,7 @@
 import asyncio
 
 from memguard.heap.explain import name_reference
+from process import run_fresh
 
 
 def test_the_next_traceback_is_named():
@@ -38,3 +39,23 @@ def test_the_result_of_a_future_is_named():
     future.set_result(result)
     assert name_reference(future, result) == "._result"
     loop.close()
+
+
+def test_what_lies_in_a_free_list_is_not_listed():
+    """The module _asyncio of 3.12.1 shows it; to hold it and drop it frees it twice."""
+    code = """
+        import asyncio, _asyncio
+        from memguard import _names
+
+        async def main():
+            waiting = [asyncio.sleep(0.001) for _ in range(50)]
+            await asyncio.gather(*waiting)
+            futures = [asyncio.ensure_future(asyncio.sleep(0)) for _ in range(50)]
+            iterators = [iter(future) for future in futures]
+            await asyncio.gather(*futures)
+
+        asyncio.run(main())
+        for _ in range(3):
+            _names.referents_of(_asyncio)
+    """
+    assert run_fresh(code) == ""

@@ -167,7 +167,7 @@ def test_what_was_freed_since_is_counted_and_not_touched(through_pipe):
     (cycle,) = report.cycles
     assert frozenset(cycle.object_ids) == ids
     assert dict(cycle.type_names) == {VERTEX: 5}
-    assert cycle.shape.path == f"{VERTEX} (broken since the scan)"
+    assert cycle.shape.path == f"{VERTEX} (not found again after the snapshot)"
     assert cycle.shape.advice is None
     assert json.loads(report.to_json())["shapes"][0]["exemplar"]["members"] == []
     with pytest.raises(CycleGoneError, match="since the snapshot"):
@@ -266,6 +266,56 @@ def test_only_what_stands_for_a_shape_is_held():
         assert len(left) == 3
         del left
     assert gc.collect() == 3
+
+
+def test_what_is_too_large_to_look_for_again_is_counted_and_said_to_be():
+    """Looking takes the time of all; who asks for the objects gets them."""
+    ids = ring(_core.MOST_HELD_MEMBERS + 1)
+    report = memguard.scan("garbage", types=[VERTEX], mode="snapshot")
+    (shape,) = report.shapes
+    assert "of 2,049 objects: too many to look for after the snapshot" in shape.path
+    assert shape.advice is None
+    assert {id(vertex) for vertex in report.objects(shape.exemplar)} == ids
+
+
+def test_only_so_many_are_looked_for_in_all():
+    """However many shapes there are."""
+    sizes = range(1_500, 1_510)
+    for size in sizes:
+        ring(size)
+    report = memguard.scan("garbage", types=[VERTEX], mode="snapshot")
+    assert len(report.shapes) == len(sizes)
+    named = [shape for shape in report.shapes if shape.edges]
+    assert 0 < sum(sum(shape.type_names.values()) for shape in named) <= _core.MOST_LOOKED_AT
+    assert len(named) == _core.MOST_LOOKED_AT // 1_510
+
+
+def test_a_process_that_is_forked_meanwhile_does_not_end_the_child():
+    """Dropping its copy of the snapshot closes a pipe, and no more."""
+    _core._let_child("hang")
+    snapshot = _core.Snapshot("garbage", 0, None, 0, 0.0)
+    (child,) = children()
+    forked = os.fork()
+    if forked == 0:
+        del snapshot
+        os._exit(0)
+    assert os.waitpid(forked, 0)[1] == 0
+    assert Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    _, end, _ = snapshot.answer(lambda: True)
+    assert end == "was given up"
+
+
+def test_the_first_snapshot_leaves_no_garbage_of_memguard():
+    """What it loads is not what it finds."""
+    code = """
+        import gc
+        gc.disable()
+        import memguard
+        print(memguard.scan("garbage").unreachable_count)
+        print(memguard.scan("garbage", mode="snapshot").unreachable_count)
+    """
+    before, after = run_fresh(code).split()
+    assert before == after
 
 
 @pytest.mark.parametrize(

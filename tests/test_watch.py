@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import random
+import sys
 import threading
 import time
 
@@ -27,6 +28,7 @@ from memguard.watching.events import (
 from memguard.watching.trend import Look, SeenShape, Trend, decide
 from memguard.watching.watch import describe
 
+SNAPSHOTS = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has snapshots")
 CONTEXT = "examples.orchestrator.AgentContext"
 
 
@@ -49,9 +51,9 @@ def told(counts, *, budgets=(), settings=None):
 def test_a_shape_that_was_never_there_is_told_of_at_the_second_look():
     """Once, and again when there is twice as much."""
     ((number, event),) = told([0] * 10 + [20, 40, 60, 70, 70, 70])
-    assert (number, event) == (11, ShapeOutgrown("a", "path of a", 40, 0, 16_000))
+    assert (number, event) == (11, ShapeOutgrown("a", "path of a", "cycles", 40, 0, 16_000))
     events = told([0] * 10 + [20, 40, 60, 80, 160])
-    assert [(number, event.cycle_count) for number, event in events] == [
+    assert [(number, event.count) for number, event in events] == [
         (11, 40),
         (13, 80),
     ]
@@ -82,6 +84,46 @@ def test_a_slow_leak_below_a_load_is_told_of():
     assert type(event) is ShapeGrows
     assert 30 < number < 75
     assert event.per_minute_count > 0
+
+
+def told_of_one_cycle(sizes):
+    trend, events = Trend(), []
+    for number, size in enumerate(sizes):
+        shapes = {"a": SeenShape("p", 1, size, 10 * size)}
+        seen = Look(60.0 * number, "snapshot", "", 0, 0, 0, 0, shapes, 0)
+        trend, new = decide(seen, {}, WatchSettings(), trend)
+        events += [(number, event) for event in new]
+    return events
+
+
+def test_one_cycle_that_takes_in_more_and_more_is_told_of():
+    """A registry and what it registers, tied to each other, stay one cycle."""
+    events = told_of_one_cycle([500] * 10 + [2_000, 3_500, 3_500, 3_500])
+    assert events == [(11, ShapeOutgrown("a", "p", "objects of a cycle", 3_500, 500, 35_000))]
+
+
+def test_one_cycle_that_takes_in_more_by_and_by_is_told_of():
+    """A hundred objects a minute."""
+    number, event = told_of_one_cycle([500 + 100 * minute for minute in range(40)])[0]
+    assert number == 29
+    assert (type(event), event.quantity) == (ShapeGrows, "objects of a cycle")
+    assert event.per_minute_count == pytest.approx(100)
+    assert told_of_one_cycle([500 + 100 * (minute % 7) for minute in range(200)]) == []
+
+
+@SNAPSHOTS
+def test_a_cycle_too_large_to_be_named_is_known_by_its_types():
+    """It is one shape in every look, however large it is."""
+    boxes = []
+    watch = memguard.Watch(explain_collections=False)
+    for size in (3_000, 4_000):
+        nodes = [AgentContext(number) for number in range(size)]
+        for number, node in enumerate(nodes):
+            node.parent_context = nodes[number - 1]
+        boxes[:] = nodes
+        watch.look()
+    names = [{key for key in look.shapes if key.startswith("a large")} for look in watch.history]
+    assert names[0] == names[1] == {f"a large cycle of {CONTEXT}"}
 
 
 def test_one_step_is_no_growth():
@@ -147,6 +189,7 @@ def wait_for(condition, seconds=30):
         time.sleep(0.01)
 
 
+@SNAPSHOTS
 def test_it_looks_on_its_own_and_leaves_nothing(caplog):
     """Threads and callbacks are as before once it is closed, twice if one likes."""
     before = threading.active_count(), list(gc.callbacks)
@@ -166,6 +209,7 @@ def test_its_looks_take_no_more_than_their_share_of_the_time():
     assert watch._wait_seconds(1.0) == pytest.approx(49)
 
 
+@SNAPSHOTS
 def test_a_look_that_fails_is_counted_and_told_once(caplog, monkeypatch):
     """Memory is short: the watch goes on, and looks again when it is not."""
     monkeypatch.setattr(snapshots, "LEAST_FREE_BYTES", 1 << 60)
@@ -181,6 +225,7 @@ def test_a_look_that_fails_is_counted_and_told_once(caplog, monkeypatch):
         memguard.Watch().look()
 
 
+@SNAPSHOTS
 def test_where_no_child_is_to_be_had_it_says_once_that_looks_stop_the_program(caplog):
     """A watch that was to be unnoticed is not."""
     _core._fail_fork_with(errno.EAGAIN)
@@ -217,6 +262,7 @@ def test_events_go_to_the_log_and_to_the_bus(caplog):
     assert f"{CONTEXT}.parent_context -> {CONTEXT}" in line
 
 
+@SNAPSHOTS
 def test_long_full_collections_are_explained(caplog):
     """By shapes that an earlier look knew, else by types."""
     kept = AgentContext("kept")
@@ -244,6 +290,23 @@ def test_long_full_collections_are_explained(caplog):
     assert "a full collection took" in describe(event)
 
 
+@SNAPSHOTS
+def test_a_collection_of_which_no_snapshot_is_to_be_had_is_counted(caplog):
+    """And told of once; the collection goes on."""
+    settings = WatchSettings(explain_every_seconds=0, explain_pause_seconds=0)
+    with memguard.watch(3600, settings=settings) as watch:
+        _core._fail_fork_with(errno.EAGAIN)
+        try:
+            gc.collect()
+            gc.collect()
+        finally:
+            _core._fail_fork_with(0)
+        assert watch.failure_count == 2
+    (line,) = caplog.messages
+    assert "not explained" in line
+
+
+@SNAPSHOTS
 def test_a_short_collection_is_not_explained():
     """The child is given up, and the next collection may have one."""
     settings = WatchSettings(explain_pause_seconds=3600)
@@ -256,6 +319,7 @@ def test_a_short_collection_is_not_explained():
         assert watch._explainer._waiting == []
 
 
+@SNAPSHOTS
 def test_in_a_forked_child_there_is_no_watch():
     """Collections are not looked at there, and closing it ends at once."""
     settings = WatchSettings(explain_every_seconds=0, explain_pause_seconds=0)
@@ -270,6 +334,15 @@ def test_in_a_forked_child_there_is_no_watch():
             finally:
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
+
+
+def test_elsewhere_than_on_linux_a_scan_is_inline_and_says_so(monkeypatch):
+    """A snapshot that cannot be is no error."""
+    monkeypatch.setattr(snapshots, "can_fork", lambda: False)
+    report = memguard.scan("garbage", mode="snapshot")
+    assert report.mode == "inline"
+    assert "a snapshot needs Linux" in report.fallback_reason
+    assert memguard.Watch().look() == ()
 
 
 def test_what_it_is_asked_for_is_checked():

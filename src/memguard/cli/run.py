@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from memguard.cli.quantity import positive_count, positive_seconds, qualified_name
+from memguard.cli.choices import add_choices
+from memguard.cli.quantity import positive_count, positive_seconds
 
 USAGE = """\
 memguard run [options] script.py [arguments]
@@ -90,12 +91,7 @@ def add_to(commands: Any) -> None:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add(
-        "--kind",
-        choices=("garbage", "live", "both"),
-        default="both",
-        help="which cycles to report (default: both)",
-    )
+    add_choices(parser)
     add(
         "--gc",
         choices=("default", "off"),
@@ -110,37 +106,11 @@ def add_to(commands: Any) -> None:
         help="report at intervals, too, such as 60 or 0.5 (default: no)",
     )
     add(
-        "--type",
-        action="append",
-        default=[],
-        type=qualified_name,
-        metavar="MODULE.CLASS",
-        help="report only cycles with an instance of it or of a subclass, such as"
-        " app.models.Context or __main__.Context; may be repeated (default: all)",
-    )
-    add(
         "--min-size",
         type=positive_count,
         default=1,
         metavar="OBJECTS",
         help="report only cycles of so many objects or more (default: 1)",
-    )
-    add(
-        "--include-stdlib",
-        action="store_true",
-        help="report cycles in which only the standard library takes part, too",
-    )
-    add(
-        "--verbose",
-        action="store_true",
-        help="show every step of each loop, nothing folded",
-    )
-    add(
-        "--format",
-        choices=("text", "json", "html", "dot"),
-        default="text",
-        help="json: one object per line and kind of cycle; html: a page for a browser, needs"
-        " --output; dot: a graph for Graphviz (default: text)",
     )
     add(
         "--output",
@@ -159,18 +129,6 @@ def add_to(commands: Any) -> None:
         type=Path,
         metavar="FILE",
         help="end with exit code 3, and advice, when a shape is not in this file of known ones",
-    )
-    add(
-        "--max-objects",
-        type=positive_count,
-        metavar="OBJECTS",
-        help="look at so many objects at most (default: all)",
-    )
-    add(
-        "--budget-seconds",
-        type=positive_seconds,
-        metavar="SECONDS",
-        help="end a scan after so long, with a partial report (default: none)",
     )
     parser.set_defaults(command=run)
 

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from memguard.cli.quantity import positive_count, positive_seconds, qualified_name
+from memguard.cli.choices import add_choices
+from memguard.cli.quantity import positive_count, positive_seconds
 
 DESCRIPTION = """\
 Ask a running process of yours for its reference cycles. It is not stopped for
@@ -46,42 +47,12 @@ def add_to(commands: Any) -> None:
     )
     add = parser.add_argument
     add("pid", type=positive_count, metavar="PID", help="the process")
-    add(
-        "--kind",
-        choices=("garbage", "live", "both"),
-        default="both",
-        help="which cycles to report (default: both)",
-    )
+    add_choices(parser)
     add(
         "--mode",
         choices=("snapshot", "inline"),
         help="snapshot: in a child of the process, which goes on; inline: in the process itself,"
         " which stands still (default: as the process decides, a snapshot where it can)",
-    )
-    add(
-        "--type",
-        action="append",
-        default=[],
-        type=qualified_name,
-        metavar="MODULE.CLASS",
-        help="report only cycles with an instance of it or of a subclass; may be repeated",
-    )
-    add(
-        "--include-stdlib",
-        action="store_true",
-        help="report cycles in which only the standard library takes part, too",
-    )
-    add(
-        "--max-objects",
-        type=positive_count,
-        metavar="OBJECTS",
-        help="look at so many objects at most (default: all)",
-    )
-    add(
-        "--budget-seconds",
-        type=positive_seconds,
-        metavar="SECONDS",
-        help="end a scan after so long, with a partial report (default: none)",
     )
     add(
         "--timeout",
@@ -90,14 +61,6 @@ def add_to(commands: Any) -> None:
         metavar="SECONDS",
         help="give up after so long, which ends the scan, too (default: 300)",
     )
-    add(
-        "--format",
-        choices=("text", "json", "html", "dot"),
-        default="text",
-        help="json: one object per line and kind of cycle; html: a page for a browser, needs"
-        " --output; dot: a graph for Graphviz (default: text)",
-    )
-    add("--verbose", action="store_true", help="show every step of each loop, nothing folded")
     add("--output", type=Path, metavar="FILE", help="write to a file (default: standard output)")
     parser.set_defaults(command=scan)
 

@@ -10,6 +10,7 @@ from memguard.settings.metrics import MetricsSettings
 from memguard.settings.oversight import OversightSettings
 from memguard.settings.pressure import PressureSettings
 from memguard.settings.rollback import RollbackSettings
+from memguard.settings.watch import WatchSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class GuardSettings:
         metrics: How much of what is counted is kept.
         rollback: When what memguard changed is undone.
         oversight: What people are asked beforehand.
+        watch: How often the heap is looked at; for `memguard.watch`, no guard does that
+            by itself.
     """
 
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
@@ -37,3 +40,4 @@ class GuardSettings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     rollback: RollbackSettings = field(default_factory=RollbackSettings)
     oversight: OversightSettings = field(default_factory=OversightSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)

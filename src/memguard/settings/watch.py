@@ -24,7 +24,9 @@ class WatchSettings(Room):
         warmup_count: Looks of which nothing is told: a program that starts up grows [count].
         outgrown_ratio: A shape is told of when in two looks on end it has more cycles
             than this many times the most that it had before, ...
-        outgrown_count: ... and this many more [count].
+        outgrown_count: ... and this many more [count], ...
+        outgrown_object_count: ... or when its cycles have more objects each than so many
+            times the most before, and this many more [count].
         steady_count: A shape grows steadily when in so many looks [count] later ones
             have more cycles than earlier ones, beyond chance, ...
         steady_ratio: ... and by this share at least.
@@ -50,6 +52,11 @@ class WatchSettings(Room):
         "chosen: loads that swing by chance stay below",
     )
     outgrown_count: int = setting(10, _CYCLES, "chosen: more than an accident")
+    outgrown_object_count: int = setting(
+        1_000,
+        Number("objects", 1, 10**9, whole=True),
+        "twice the largest of 127 operations of real libraries, 433",
+    )
     steady_count: int = setting(
         30, Number("looks", 6, 10**6, whole=True), "half an hour: no burst lasts as long"
     )

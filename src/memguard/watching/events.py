@@ -7,39 +7,43 @@ from memguard.events import Event
 
 @dataclass(frozen=True, slots=True)
 class ShapeOutgrown(Event):
-    """There are suddenly more cycles of one shape than there ever were.
+    """Cycles of one shape are suddenly more, or larger, than they ever were.
 
     Attributes:
         key: By which the shape is known in every process; see `Shape`.
         path: Its loop, for people.
-        cycle_count: How many there are [count].
-        most_before_count: The most that there were in any earlier look; 0 for a
-            shape that is new [count].
-        retained_bytes: What would be freed with them [bytes].
+        quantity: What grew: "cycles", or "objects of a cycle" where one cycle takes
+            in more and more.
+        count: How many there are [count].
+        most_before_count: The most in any earlier look; 0 for a shape that is new [count].
+        retained_bytes: What would be freed with all cycles of the shape [bytes].
     """
 
     key: str
     path: str
-    cycle_count: int
+    quantity: str
+    count: int
     most_before_count: int
     retained_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeGrows(Event):
-    """The cycles of one shape become steadily more.
+    """Cycles of one shape become steadily more, or larger.
 
     Attributes:
         key: As of `ShapeOutgrown`, like what follows.
         path: See there.
-        cycle_count: See there.
+        quantity: See there.
+        count: See there.
         per_minute_count: How many come about in a minute [count].
         retained_bytes: See there.
     """
 
     key: str
     path: str
-    cycle_count: int
+    quantity: str
+    count: int
     per_minute_count: float
     retained_bytes: int
 

@@ -11,9 +11,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from memguard.heap.cuts import DEFAULT_CUTS
+from memguard.errors import HeadroomShortError
 from memguard.heap.report import ScanReport
 from memguard.heap.selection import Selection
 from memguard.heap.snapshot import Asked, ChildScan, require_headroom
@@ -34,6 +35,9 @@ class CollectionExplainer:
     Args:
         settings: How often, and which.
         ready: Called when there is something for `explain`; on the thread that collects.
+
+    Attributes:
+        failure_count: Collections of which no snapshot was to be had [count].
 
     Cost:
         A fork for each collection that is looked at, before it begins; nothing else on
@@ -59,6 +63,9 @@ class CollectionExplainer:
 
     def start(self) -> None:
         """Begin."""
+        # What that loads must not be loaded while the collector runs.
+        with suppress(HeadroomShortError):
+            require_headroom()
         gc.callbacks.append(self._callback)
 
     def stop(self) -> None:
@@ -78,7 +85,8 @@ class CollectionExplainer:
                 self._end(info["collected"])
         except Exception:  # the program collects, and must not be told of this
             self.failure_count += 1
-            _LOG.debug("a full collection was not explained", exc_info=True)
+            level = logging.WARNING if self.failure_count == 1 else logging.DEBUG
+            _LOG.log(level, "a full collection is not explained", exc_info=True)
 
     def _begin(self) -> None:
         now = time.monotonic()
@@ -125,7 +133,7 @@ class CollectionExplainer:
             # Only now may there be another child.
             self._waiting.clear()
         with ScanReport(
-            "garbage", (graph,), DEFAULT_CUTS, explain=False, selection=Selection()
+            "garbage", (graph,), frozenset(), explain=False, selection=Selection()
         ) as report:
             counts: dict[str, int] = {}
             for shape in report.shapes:

@@ -10,10 +10,14 @@ from fnmatch import fnmatchcase
 from itertools import combinations
 from statistics import median
 
+from memguard._core import MOST_HELD_MEMBERS
 from memguard.events import Event
 from memguard.heap.report import ScanReport
 from memguard.settings import WatchSettings
 from memguard.watching.events import ShapeGrows, ShapeOutgrown, ShapeOverBudget
+
+CYCLES = "cycles"
+OBJECTS = "objects of a cycle"
 
 _CERTAIN = 4.0
 """Standard deviations by which an order must be beyond chance: once in 30,000 looks."""
@@ -35,6 +39,10 @@ class SeenShape:
     object_count: int
     retained_bytes: int
 
+    def count(self, quantity: str) -> int:
+        """Give the number of cycles, or the mean of their objects, rounded up [count]."""
+        return self.cycle_count if quantity == CYCLES else -(-self.object_count // self.cycle_count)
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -49,8 +57,9 @@ class Look:
         object_count: Objects looked at [count].
         copied_bytes: Memory that the snapshot cost beside its tables [bytes].
         shapes: The shapes by key. Of a snapshot, those of which a cycle was still as
-            it was when the answer came; others have no key.
-        unnamed_object_count: Members of cycles of the others [count].
+            it was when the answer came, and by their types those that are too large to
+            look for.
+        unnamed_object_count: Members of cycles of all others [count].
     """
 
     at_seconds: float
@@ -71,11 +80,15 @@ def look_of(report: ScanReport, at_seconds: float) -> Look:
     for shape in report.shapes:
         if shape.is_library_only:
             continue
+        key, path = shape.key, shape.path
         if not shape.edges:
-            unnamed_object_count += shape.object_count
-            continue
-        known = shapes.get(shape.key, SeenShape(shape.path, 0, 0, 0))
-        shapes[shape.key] = SeenShape(
+            if sum(shape.type_names.values()) <= MOST_HELD_MEMBERS:
+                unnamed_object_count += shape.object_count
+                continue
+            # Their number is part of the path, and changes.
+            key = path = f"a large cycle of {', '.join(sorted(shape.type_names))}"
+        known = shapes.get(key, SeenShape(path, 0, 0, 0))
+        shapes[key] = SeenShape(
             known.path,
             known.cycle_count + shape.cycle_count,
             known.object_count + shape.object_count,
@@ -101,14 +114,14 @@ class Trend:
     Attributes:
         looks: The last ones, oldest first.
         look_count: How many there were in all [count].
-        most: The most cycles of each shape in any look but the last two [count].
+        most: The most of each shape and quantity in any look but the last two [count].
         told: How many cycles, or objects, there were when something was told last,
             by shape and rule [count].
     """
 
     looks: tuple[Look, ...] = ()
     look_count: int = 0
-    most: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[tuple[str, str], int] = field(default_factory=dict)
     told: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -150,27 +163,36 @@ def decide(
 _Found = tuple[tuple[str, str], int, Event]
 
 
-def _most_before(looks: tuple[Look, ...], trend: Trend) -> Mapping[str, int]:
+def _most_before(looks: tuple[Look, ...], trend: Trend) -> Mapping[tuple[str, str], int]:
     most = dict(trend.most)
     for key, shape in looks[-3].shapes.items() if len(looks) > 2 else ():
-        most[key] = max(most.get(key, 0), shape.cycle_count)
+        for quantity in (CYCLES, OBJECTS):
+            before = most.get((key, quantity), 0)
+            most[key, quantity] = max(before, shape.count(quantity))
     return most
 
 
-def _count(look: Look, key: str) -> int:
-    return look.shapes[key].cycle_count if key in look.shapes else 0
+def _count(look: Look, key: str, quantity: str) -> int:
+    return look.shapes[key].count(quantity) if key in look.shapes else 0
+
+
+def _watched(look: Look, settings: WatchSettings) -> Iterable[tuple[str, SeenShape, str, int]]:
+    """List what may grow of each shape, and from how many more on it is told [count]."""
+    for key, shape in look.shapes.items():
+        yield key, shape, CYCLES, settings.outgrown_count
+        yield key, shape, OBJECTS, settings.outgrown_object_count
 
 
 def _outgrown(look: Look, settings: WatchSettings, trend: Trend) -> Iterable[_Found]:
     if len(trend.looks) < 2:
         return
-    for key, shape in look.shapes.items():
-        most = trend.most.get(key, 0)
-        limit = max(most * settings.outgrown_ratio, most + settings.outgrown_count)
-        before = _count(trend.looks[-2], key)
-        if before >= limit and shape.cycle_count > before:
-            event = ShapeOutgrown(key, shape.path, shape.cycle_count, most, shape.retained_bytes)
-            yield (key, "grows"), shape.cycle_count, event
+    for key, shape, quantity, least in _watched(look, settings):
+        most = trend.most.get((key, quantity), 0)
+        limit = max(most * settings.outgrown_ratio, most + least)
+        before, now = _count(trend.looks[-2], key, quantity), shape.count(quantity)
+        if before >= limit and now > before:
+            event = ShapeOutgrown(key, shape.path, quantity, now, most, shape.retained_bytes)
+            yield (key, quantity), now, event
 
 
 def _growing(look: Look, settings: WatchSettings, trend: Trend) -> Iterable[_Found]:
@@ -178,19 +200,20 @@ def _growing(look: Look, settings: WatchSettings, trend: Trend) -> Iterable[_Fou
     if len(looks) < settings.steady_count:
         return
     minutes = (look.at_seconds - looks[0].at_seconds) / 60
-    for key, shape in look.shapes.items():
-        counts = [_count(one, key) for one in looks]
+    for key, shape, quantity, least in _watched(look, settings):
+        counts = [_count(one, key, quantity) for one in looks]
         rise = _steady_rise(counts)
-        least = max(settings.outgrown_count, settings.steady_ratio * (counts[-1] - rise))
-        if rise >= least and _order(counts) >= _CERTAIN:
+        least_rise = max(least, settings.steady_ratio * (counts[-1] - rise))
+        if rise >= least_rise and _order(counts) >= _CERTAIN:
             event = ShapeGrows(
                 key,
                 shape.path,
-                shape.cycle_count,
+                quantity,
+                counts[-1],
                 (counts[-1] - counts[0]) / minutes if minutes else 0.0,
                 shape.retained_bytes,
             )
-            yield (key, "grows"), shape.cycle_count, event
+            yield (key, quantity), counts[-1], event
 
 
 def _steady_rise(counts: Sequence[int]) -> float:

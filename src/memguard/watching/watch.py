@@ -51,14 +51,11 @@ class Watch:
             snapshots, so on Linux only.
         clock: Seconds that only grow; tests give their own.
 
-    Attributes:
-        failure_count: Looks that failed or were not begun, for want of memory [count].
-
     Raises:
         UnknownOptionError: *kind* or *mode* does not exist.
 
     Thread-safety:
-        Any thread. In a forked child it is closed.
+        Any thread. In a forked child it does not look; one of its own can be made there.
     """
 
     def __init__(
@@ -74,7 +71,7 @@ class Watch:
     ) -> None:
         self.settings = settings or WatchSettings()
         self.events = events or EventBus()
-        self.failure_count = 0
+        self._failure_count = 0
         self._kind = checked_kind(kind)
         self._mode = checked_mode(mode)
         self._budgets = dict(budgets or {})
@@ -97,6 +94,11 @@ class Watch:
     def history(self) -> tuple[Look, ...]:
         """The last looks, oldest first."""
         return self._trend.looks[-self.settings.history_count :]
+
+    @property
+    def failure_count(self) -> int:
+        """Looks, and explanations of collections, that failed or were not begun [count]."""
+        return self._failure_count + (self._explainer.failure_count if self._explainer else 0)
 
     def look(self) -> tuple[Event, ...]:
         """Scan now, and tell what is to be told.
@@ -190,8 +192,8 @@ class Watch:
         except Exception as error:  # a look that fails must not end the watch
             if self._ended.is_set():
                 return
-            self.failure_count += 1
-            if self.failure_count == 1 or not isinstance(error, MemguardError):
+            self._failure_count += 1
+            if self._failure_count == 1 or not isinstance(error, MemguardError):
                 is_known = isinstance(error, MemguardError)
                 _LOG.warning("no look was had: %s", error, exc_info=not is_known)
 
@@ -212,10 +214,10 @@ def describe(event: Event) -> str:
     """Say an event of a watch in one line."""
     if isinstance(event, ShapeOutgrown):
         before = f"at most {event.most_before_count:,} before" if event.most_before_count else "new"
-        return f"{event.cycle_count:,} cycles, {before}: {event.path} [{event.key}]"
+        return f"{event.count:,} {event.quantity}, {before}: {event.path} [{event.key}]"
     if isinstance(event, ShapeGrows):
         return (
-            f"{event.cycle_count:,} cycles, {event.per_minute_count:+,.1f} a minute:"
+            f"{event.count:,} {event.quantity}, {event.per_minute_count:+,.1f} a minute:"
             f" {event.path} [{event.key}]"
         )
     if isinstance(event, ShapeOverBudget):
