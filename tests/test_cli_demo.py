@@ -94,7 +94,7 @@ def test_the_demo_tells_that_it_cannot_write_a_page(tmp_path):
 
 def test_the_demo_does_the_same_work_under_a_guard_and_nothing_is_left():
     """Two rows: one rises, one stays."""
-    text = run(*DEMO, "--requests", 300).stdout.decode()
+    text = run(*DEMO, "--requests", 2000).stdout.decode()
     assert "\n0 of its contexts are left for the collector." in text
     without, guarded = (
         line.split() for line in text.splitlines() if line.endswith("MB") and "  " in line
@@ -110,7 +110,7 @@ def test_the_demo_draws_memory_as_a_picture(tmp_path):
     from xml.etree import ElementTree
 
     picture = tmp_path / "memory.svg"
-    done = run(*DEMO, "--requests", 30, "--picture", picture)
+    done = run(*DEMO, "--requests", 2000, "--picture", picture)
     assert done.returncode == 0
     assert f"The same as a picture: {picture}" in done.stdout.decode()
     drawn = ElementTree.parse(picture).getroot()

@@ -140,8 +140,11 @@ def _guard(options: argparse.Namespace) -> tuple[_Watch, int]:
         '    async with guard.agent("request") as context:\n'
         '        async with guard.delegate("helper") as child: ...'
     )
-    with Guard(settings=GuardSettings()) as guard, _watched(options) as watch:
-        asyncio.run(handle_requests_guarded(guard, options.requests, watch.note))
+    with Guard(settings=GuardSettings()) as guard:
+        # What is made once, with the first request, is none of what a request leaves.
+        asyncio.run(handle_requests_guarded(guard, 1, lambda _done: None))
+        with _watched(options) as watch:
+            asyncio.run(handle_requests_guarded(guard, options.requests, watch.note))
     with scan("garbage", types=[AgentContext]) as report:
         left_count = report.cycle_count
     gc.enable()
