@@ -64,6 +64,7 @@ def extension(name: str, kernel: Iterable[Path]) -> Extension:
 extensions = [
     extension("_core", KERNEL.glob("*.c")),
     extension("_names", [KERNEL / name for name in ("labels.c", "names.c", "compat.c")]),
+    extension("_retention", []),
     extension("_agents", []),
     extension("_registry", []),
     extension("_lives", []),

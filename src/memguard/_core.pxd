@@ -196,3 +196,46 @@ cdef extern from "_kernel/snapshot.h":
 cdef extern from "_kernel/alive.h":
     int mg_copies_through_pipe
     int mg_cycle_is_alive(const mg_answer *answer, const mg_seen_types *seen, size_t cycle)
+
+
+cdef extern from "_kernel/ways.h":
+    const int MG_ROOT_MODULES
+    const int MG_ROOT_RUNNING
+    const int MG_ROOT_UNEXPLAINED
+
+    ctypedef struct mg_way_root:
+        int kind
+        int variable
+        PyObject *object
+        PyObject *code
+        unsigned long thread
+        int64_t unexplained_count
+
+    ctypedef struct mg_ways_request:
+        PyObject *asked
+        PyObject *own_folder
+        size_t most_ways
+        int weighs
+        double (*clock_seconds)()
+        PyObject *name_key
+        PyTypeObject *own_type
+
+    ctypedef struct mg_ways:
+        mg_vector roots
+        mg_vector steps
+        mg_vector way_root
+        mg_vector way_end
+        mg_vector way_target
+        size_t freed_count
+        size_t freed_bytes
+        size_t object_count
+        size_t side_table_bytes
+        double duration_seconds
+
+    int mg_find_ways(const mg_ways_request *request, mg_ways *ways)
+    void mg_ways_clear(mg_ways *ways)
+
+
+# For _retention.pyx, which so shares the one kernel and its state.
+cdef int find_ways(mg_ways_request *request, mg_ways *ways) except -2
+cdef void clear_ways(mg_ways *ways) noexcept

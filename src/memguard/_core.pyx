@@ -772,6 +772,23 @@ cdef extern from *:
     PyObject **_tuple_items "mg_tuple_items" (tuple items)
 
 
+cdef int find_ways(mg_ways_request *request, mg_ways *ways) except -2:
+    """Call the kernel; the caller owns what is in the answer before anything else runs."""
+    if MG_FREE_THREADED:
+        raise RuntimeError("a free-threaded build of Python cannot be scanned")
+    request.own_type = <PyTypeObject *> HeapGraph
+    request.name_key = <PyObject *> _NAME_KEY
+    request.clock_seconds = mg_monotonic_seconds
+    cdef int result = mg_find_ways(request, ways)
+    if PyErr_Occurred() != NULL:
+        PyErr_Clear()
+    return result
+
+
+cdef void clear_ways(mg_ways *ways) noexcept:
+    mg_ways_clear(ways)
+
+
 cdef dict _build = {
     "optimised": bool(MG_OPTIMISED),
     "sanitized": bool(MG_SANITIZED),

@@ -23,19 +23,33 @@ int mg_force_stack_dedupe;
 
 /* The three collected generations; frozen objects (gc.freeze) are left out,
    as the collector leaves them out. */
+static int
+walk_list(PyGC_Head *head, mg_object_visitor visit, void *argument)
+{
+    for (PyGC_Head *node = _PyGCHead_NEXT(head); node != head;
+         node = _PyGCHead_NEXT(node)) {
+        if (!visit((PyObject *)(node + 1), argument)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 void
 mg_for_each_tracked(mg_object_visitor visit, void *argument)
 {
     struct _gc_runtime_state *state = &PyInterpreterState_Get()->gc;
     for (int generation = 0; generation < NUM_GENERATIONS; generation++) {
-        PyGC_Head *head = &state->generations[generation].head;
-        for (PyGC_Head *node = _PyGCHead_NEXT(head); node != head;
-             node = _PyGCHead_NEXT(node)) {
-            if (!visit((PyObject *)(node + 1), argument)) {
-                return;
-            }
+        if (!walk_list(&state->generations[generation].head, visit, argument)) {
+            return;
         }
     }
+}
+
+void
+mg_for_each_frozen(mg_object_visitor visit, void *argument)
+{
+    walk_list(&PyInterpreterState_Get()->gc.permanent_generation.head, visit, argument);
 }
 
 const char *
@@ -50,6 +64,13 @@ void
 mg_for_each_tracked(mg_object_visitor visit, void *argument)
 {
     PyUnstable_GC_VisitObjects(visit, argument);
+}
+
+void
+mg_for_each_frozen(mg_object_visitor visit, void *argument)
+{
+    (void)visit;
+    (void)argument;
 }
 
 const char *
@@ -128,10 +149,81 @@ mg_for_each_frame_root(mg_object_visitor visit, void *argument)
     }
 }
 
+static int
+visit_variables(_PyInterpreterFrame *frame, mg_running_frame *running,
+                mg_variable_visitor visit, void *argument)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    running->code = frame->f_executable;
+#else
+    running->code = (PyObject *)frame->f_code;
+#endif
+    if (running->code == NULL || !PyCode_Check(running->code)) {
+        return 1;
+    }
+#if PY_VERSION_HEX >= 0x030c0000
+    if (frame->owner == FRAME_OWNED_BY_CSTACK) {
+        return 1;
+    }
+    PyObject *function = frame->f_funcobj;
+#else
+    PyObject *function = (PyObject *)frame->f_func;
+#endif
+    running->generator = frame->owner == FRAME_OWNED_BY_GENERATOR
+        ? (PyObject *)_PyFrame_GetGenerator(frame) : NULL;
+    int count = ((PyCodeObject *)running->code)->co_nlocalsplus;
+    for (int i = 0; i < count; i++) {
+        if (frame->localsplus[i] != NULL &&
+            !visit(running, i, frame->localsplus[i], argument)) {
+            return 0;
+        }
+    }
+    return (function == NULL || visit(running, MG_FUNCTION, function, argument)) &&
+           (frame->f_locals == NULL ||
+            visit(running, MG_NAMESPACE, frame->f_locals, argument));
+}
+
+void
+mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
+{
+    PyThreadState *current = PyThreadState_Get();
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    for (PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
+         thread != NULL; thread = PyThreadState_Next(thread)) {
+        mg_running_frame running = {.thread = thread->thread_id,
+                                    .is_current = thread == current};
+#if PY_VERSION_HEX >= 0x030d0000
+        _PyInterpreterFrame *frame = thread->current_frame;
+#else
+        _PyInterpreterFrame *frame =
+            thread->cframe != NULL ? thread->cframe->current_frame : NULL;
+#endif
+        for (; frame != NULL; frame = frame->previous) {
+            if (!visit_variables(frame, &running, visit, argument)) {
+                return;
+            }
+        }
+        running.code = running.generator = NULL;
+        if ((thread->dict != NULL &&
+             !visit(&running, MG_THREAD_DATA, thread->dict, argument)) ||
+            (thread->context != NULL &&
+             !visit(&running, MG_CURRENT_CONTEXT, thread->context, argument))) {
+            return;
+        }
+    }
+}
+
 #else
 
 void
 mg_for_each_frame_root(mg_object_visitor visit, void *argument)
+{
+    (void)visit;
+    (void)argument;
+}
+
+void
+mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
 {
     (void)visit;
     (void)argument;

@@ -80,11 +80,34 @@ typedef int (*mg_object_visitor)(PyObject *object, void *argument);
 void mg_for_each_tracked(mg_object_visitor visit, void *argument);
 const char *mg_enumeration_name(void);
 
+/* Those that gc.freeze() put aside; none from 3.14 on. */
+void mg_for_each_frozen(mg_object_visitor visit, void *argument);
+
 /* sys.modules.  NULL while the interpreter ends: it takes the dict down before
    the last collection, and asking for it then is a fatal error. */
 PyObject *mg_imported_modules(void);
 
 void mg_for_each_frame_root(mg_object_visitor visit, void *argument);
+
+typedef struct {
+    PyObject *code;                 /* borrowed; NULL: the thread itself */
+    PyObject *generator;            /* borrowed: whose frame it is, or NULL */
+    unsigned long thread;           /* as threading.get_ident() */
+    int is_current;                 /* the thread that asks */
+} mg_running_frame;
+
+/* In place of the number of a variable: */
+enum {
+    MG_FUNCTION = -1,
+    MG_NAMESPACE = -2,
+    MG_THREAD_DATA = -3,            /* of threading.local */
+    MG_CURRENT_CONTEXT = -4,
+};
+
+/* 0 from it stops the walk.  Innermost frames first, each of them at once. */
+typedef int (*mg_variable_visitor)(const mg_running_frame *frame, int variable,
+                                   PyObject *value, void *argument);
+void mg_for_each_running_variable(mg_variable_visitor visit, void *argument);
 
 /* Whether a dict could be that of a module, for which it needs this key.  Runs no
    code: a dict whose keys are not all strings may always be one. */

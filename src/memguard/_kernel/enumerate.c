@@ -90,6 +90,9 @@ int
 mg_enumerate_heap(mg_state *state)
 {
     mg_for_each_tracked(on_tracked, state);
+    if (state->request->with_frozen) {
+        mg_for_each_frozen(on_tracked, state);
+    }
     state->knows_modules = 1;
     return state->out_of_memory || mg_map_seal(&state->map) < 0 ? -1 : 0;
 }

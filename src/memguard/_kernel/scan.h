@@ -60,6 +60,7 @@ typedef struct {
     PyObject *name_key;             /* the string "__name__" */
     PyTypeObject *own_type;         /* instances of it are not part of the heap */
     const mg_holding *keep;         /* this one counts as a real holder */
+    int with_frozen;                /* what gc.freeze() put aside, too */
 } mg_request;
 
 typedef struct {

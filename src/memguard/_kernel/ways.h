@@ -1,0 +1,59 @@
+/* The shortest way from a root of this interpreter to given objects.
+ *
+ * Covers: roots, a search in breadth over all references, ways that share nothing,
+ * what would be freed if their last references were cut.
+ * Does not cover: words for any of it (heap/retention.py).
+ *
+ * The caller holds the GIL from mg_find_ways() until it owns references to what is
+ * in the answer.  Like a scan it runs no Python code and changes no count.
+ */
+#ifndef MG_WAYS_H
+#define MG_WAYS_H
+
+#include "scan.h"
+
+enum {
+    MG_ROOT_MODULES,        /* sys.modules */
+    MG_ROOT_RUNNING,        /* of a thread: see compat.h, `variable` */
+    MG_ROOT_UNEXPLAINED,    /* more references than objects and frames have */
+};
+
+typedef struct {
+    int kind;
+    int variable;
+    PyObject *object;
+    PyObject *code;
+    unsigned long thread;
+    int64_t unexplained_count;
+} mg_way_root;
+
+typedef struct {
+    PyObject *asked;            /* a tuple, which holds for the question only: first
+                                   what the caller gave, then the targets.  What is
+                                   handed over by itself has references of calls. */
+    PyObject *own_folder;       /* code from files in it belongs to the question */
+    size_t most_ways;           /* for each target */
+    int weighs;
+    double (*clock_seconds)(void);
+    PyObject *name_key;
+    PyTypeObject *own_type;
+} mg_ways_request;
+
+typedef struct {
+    mg_vector roots;            /* mg_way_root */
+    mg_vector steps;            /* PyObject *, way by way, root first, target last */
+    mg_vector way_root;         /* uint32_t: number of a root */
+    mg_vector way_end;          /* uint32_t: in steps */
+    mg_vector way_target;       /* uint32_t: place in targets */
+    size_t freed_count;
+    size_t freed_bytes;
+    size_t object_count;
+    size_t side_table_bytes;
+    double duration_seconds;
+} mg_ways;
+
+/* 0, or -1: no memory; the answer is then empty. */
+int mg_find_ways(const mg_ways_request *request, mg_ways *ways);
+void mg_ways_clear(mg_ways *ways);
+
+#endif

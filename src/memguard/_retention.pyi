@@ -1,0 +1,12 @@
+from types import CodeType
+
+_Root = tuple[str, CodeType | None, int, int]
+
+def find_ways(
+    asked: tuple[object, ...],
+    own_folder: str,
+    most_ways: int,
+    weighs: bool,
+) -> tuple[list[tuple[int, _Root, list[object]]], int, int, int, int, float]: ...
+def keys_of(dict_: dict[object, object], targets: list[object]) -> list[tuple[object] | None]: ...
+def indices_of(items: list[object], targets: list[object]) -> list[int | None]: ...
