@@ -94,6 +94,12 @@ if TYPE_CHECKING:
     from memguard.heap.cuts import DEFAULT_CUTS, Cut
     from memguard.heap.loops import Edge
     from memguard.heap.report import ScanReport
+    from memguard.heap.retention import (
+        Retention,
+        RetentionReport,
+        who_holds,
+        why_alive,
+    )
     from memguard.heap.scan import ascan, detect_circular_references, scan, scan_created
     from memguard.heap.shapes import Cycle, Shape
     from memguard.heap.survival import Survival, measure_survival
@@ -223,6 +229,8 @@ __all__ = [
     "ReportReleasedError",
     "Reservation",
     "ResourceMonitor",
+    "Retention",
+    "RetentionReport",
     "ReturnedTwiceError",
     "Rollback",
     "RollbackReading",
@@ -275,6 +283,8 @@ __all__ = [
     "scan",
     "scan_created",
     "watch",
+    "who_holds",
+    "why_alive",
 ]
 
 _HOMES = {
@@ -342,6 +352,8 @@ _HOMES = {
     "Rollback": "rollbacks.rollback",
     "RollbackReading": "rollbacks.triggers",
     "RollbackSettings": "settings",
+    "Retention": "heap.retention",
+    "RetentionReport": "heap.retention",
     "ScanReport": "heap.report",
     "Shape": "heap.shapes",
     "ShapeGrows": "watching.events",
@@ -370,6 +382,8 @@ _HOMES = {
     "scan": "heap.scan",
     "scan_created": "heap.scan",
     "watch": "watching.watch",
+    "who_holds": "heap.retention",
+    "why_alive": "heap.retention",
 }
 
 # Type checkers read the imports above, and so complain of a name that is not there.

@@ -81,6 +81,11 @@ class Loop(NamedTuple):
         return self._line([*_each_once(self._folded())])
 
     @property
+    def steps(self) -> list[str]:
+        """The references as steps, those that say nothing folded."""
+        return [*_each_once(self._folded())]
+
+    @property
     def verbose_path(self) -> str:
         """The loop as a line, with every step."""
         steps = [name + label for name, label in zip(self.names, self.labels, strict=False)]
@@ -137,6 +142,40 @@ def _each_once(steps: list[str]) -> Iterator[str]:
     for step, equal in itertools.groupby(steps):
         same = list(equal)
         yield from same if len(same) < 3 else [f"{step} ({len(same)} times)"]
+
+
+def display_names(objects: list[object]) -> list[str]:
+    """Name objects as people would."""
+    return _in_words(objects)[1]
+
+
+def open_path(objects: list[object], labels: list[str], names: list[str]) -> list[str]:
+    """List the steps of references that lead from one object to another, folded.
+
+    Args:
+        objects: From the first to the last.
+        labels: One for each reference.
+        names: What to call the objects.
+    """
+    types, _ = _in_words(objects)
+    texts = _named(objects, labels)
+    loop = Loop(types[:-1], names[:-1], texts, _places_of_single_tuples(objects[:-1]), 0)
+    return [*_containers_folded(loop.steps), names[-1]]
+
+
+_CONTAINER_STEP = re.compile(r"(?:dict|list|tuple|set|frozenset|collections\.deque)([\[{].*)")
+
+
+def _containers_folded(steps: list[str]) -> Iterator[str]:
+    """Join what a built-in container holds to the attribute that is the container."""
+    joined = steps[:1]
+    for step in steps[1:]:
+        found = _CONTAINER_STEP.fullmatch(step)
+        if found and not joined[-1].endswith(")"):
+            joined[-1] += found[1]
+        else:
+            joined.append(step)
+    yield from joined
 
 
 def find_loop(
