@@ -17,11 +17,18 @@ from memguard.agents.handle import CleanupHandle
 from memguard.agents.hooks import AsyncHook, Hook
 from memguard.agents.lives import Lives
 from memguard.agents.tally import CycleTally, LifecycleStatistics
-from memguard.errors import AsyncHooksPendingError, LimitOutOfRangeError, UnknownOptionError
+from memguard.errors import (
+    AsyncHooksPendingError,
+    LimitOutOfRangeError,
+    UnknownAgentError,
+    UnknownOptionError,
+)
 
 if TYPE_CHECKING:
     from memguard.agents.cycles import CycleChecks
+    from memguard.agents.ended import EndedAgents, EndedAlive
     from memguard.events import EventBus
+    from memguard.heap.retention import Retention
 
 
 _AnyHook = TypeVar("_AnyHook", bound=Hook | AsyncHook)
@@ -58,6 +65,8 @@ class AgentLifecycleManager:
             see `statistics`, and ``memguard.agents.cycles.AgentLeftInCycle``.
         cycle_check_ratio: Look at this share of the contexts only [0 to 1].
         events: Where to tell of contexts that do.
+        remembers_ended: Remember agents that ended until they die, by weak references,
+            for `ended_but_alive`; each end then takes the longer way, as with a hook.
 
     Raises:
         LimitOutOfRangeError: *cycle_check_ratio* is not from 0 to 1.
@@ -76,9 +85,11 @@ class AgentLifecycleManager:
         check_cycles: bool = False,
         cycle_check_ratio: float | None = None,
         events: "EventBus | None" = None,
+        remembers_ended: bool = False,
     ) -> None:
         self._debug = debug
-        self._lives = Lives(_cycle_checks(check_cycles, cycle_check_ratio, events))
+        self._ended = _ended_agents() if remembers_ended else None
+        self._lives = Lives(_cycle_checks(check_cycles, cycle_check_ratio, events), self._ended)
 
     def __repr__(self) -> str:
         closed = " closed" if self._lives.is_closed else ""
@@ -251,6 +262,43 @@ class AgentLifecycleManager:
             CycleTally() if lives.cycles is None else lives.cycles.tally(),
         )
 
+    def ended_but_alive(self, older_than_seconds: float = 60.0) -> "EndedAlive":
+        """Say which agents ended and are held all the same, and by whom.
+
+        Args:
+            older_than_seconds: How long ago they ended, at least [s, >= 0].
+
+        Raises:
+            UnknownOptionError: The manager was made without ``remembers_ended=True``.
+            LimitOutOfRangeError: *older_than_seconds* is below 0.
+            MemoryError: A native table could not be had; nothing was changed.
+
+        Cost:
+            One search of the heap for all of them, as `memguard.who_holds`; none
+            when there are none.
+        """
+        if self._ended is None:
+            raise UnknownOptionError("remembers_ended", False, ["True, to ask for ended agents"])
+        if not older_than_seconds >= 0:
+            raise LimitOutOfRangeError("older_than_seconds", older_than_seconds, "0 or more")
+        return self._ended.alive(older_than_seconds)
+
+    def why_alive(self, agent_id: Hashable, *, paths: int = 1) -> "Retention":
+        """Say who holds an agent's context, active or, if they are remembered, ended.
+
+        Raises:
+            UnknownAgentError: No agent of this id is alive.
+            LimitOutOfRangeError: *paths* is below 1.
+        """
+        from memguard.heap.retention import why_alive
+
+        context = self._lives.agents.get(agent_id)
+        if context is None:
+            if self._ended is None:
+                raise UnknownAgentError(agent_id)
+            context = self._ended.find(agent_id)
+        return why_alive(context, paths=paths)
+
     def _finish(self, agent_id: Hashable, failures: Failures) -> bool:
         life = self._lives.get_metadata(agent_id)
         return life is not None and self._lives.end(life, failures)
@@ -258,6 +306,13 @@ class AgentLifecycleManager:
 
 def _place_of(frame: FrameType) -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
+
+
+def _ended_agents() -> "EndedAgents":
+    # Loads the scanner, which a manager that remembers nothing does not need.
+    from memguard.agents.ended import EndedAgents
+
+    return EndedAgents()
 
 
 def _cycle_checks(

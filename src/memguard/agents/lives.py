@@ -16,6 +16,7 @@ from memguard.agents.hooks import AsyncHook, Hook, Hooks
 
 if TYPE_CHECKING:
     from memguard.agents.cycles import CycleChecks
+    from memguard.agents.ended import EndedAgents
 
 Claimed = list[tuple[Life, Any]]
 """Lives that the holder of this is to end, each with its context; None where it died."""
@@ -30,14 +31,16 @@ class Lives(LifeTable):
     Attributes:
         hooks: Whom to tell.
         cycles: What looks for cycles, or None.
+        ended: What remembers agents that ended, or None.
         failure_count: Cleanups and hooks that raised [count].
     """
 
-    def __init__(self, cycles: "CycleChecks | None") -> None:
+    def __init__(self, cycles: "CycleChecks | None", ended: "EndedAgents | None" = None) -> None:
         self.cycles = cycles
+        self.ended = ended
         self.hooks = Hooks()
         self.failure_count = 0
-        self.is_watched = cycles is not None
+        self.is_watched = cycles is not None or ended is not None
         self.on_death = Mourner(self)
         self._counting = RLock()
 
@@ -135,6 +138,8 @@ class Lives(LifeTable):
                 self.hooks.call(life.agent_id, failures)
             if self.cycles is not None and context is not None and self.cycles.is_due():
                 attempt(failures, life.agent_id, self.cycles.check, life.agent_id, context)
+            if self.ended is not None and context is not None:
+                self.ended.add(life.agent_id, context)
             self._count(len(failures) - before)
 
     def _count(self, count: int) -> None:
