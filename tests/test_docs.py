@@ -20,7 +20,7 @@ DOCUMENTS = [
 PROGRAMS = [
     *(*DOCUMENTS, "docs/collector.md", "docs/delegation.md"),
     *("docs/crawling.md", "docs/production.md", "docs/guard.md", "docs/memory-limits.md"),
-    *("docs/oversight.md", "docs/rollback.md", "docs/running-process.md"),
+    *("docs/oversight.md", "docs/retention.md", "docs/rollback.md", "docs/running-process.md"),
 ]
 
 PYTHON = re.compile(
