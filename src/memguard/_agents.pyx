@@ -76,6 +76,16 @@ cdef extern from "_kernel/reuse.h":
     void mg_ledger_lend(mg_ledger *ledger)
     PyObject *mg_take_unshared(PyObject *list_)
     bint mg_keep(PyObject *list_, Py_ssize_t most, object)
+
+    enum:
+        MG_MOST_ENTRIES
+
+    bint mg_may_stay(PyObject *list_)
+    bint mg_may_dict_stay(PyObject *dict_)
+    bint mg_is_untouched(PyObject *list_)
+    bint mg_is_dict_untouched(PyObject *dict_)
+    Py_ssize_t mg_move_entries(PyObject *list_, PyObject **gone, Py_ssize_t count)
+    void mg_drop_entries(PyObject **gone, Py_ssize_t count)
     int mg_wipe_dict(object) except -1
     object mg_steal(PyObject *)
     void mg_let_finalize(object)
@@ -454,6 +464,48 @@ cdef int _detach(AgentContext context) except -1:
     context._data = None
     context._callbacks = None
     context._metadata = None
+    return 0
+
+
+cdef inline bint _may_stay(AgentContext context) noexcept:
+    """Whether lists and dict are small, the context's alone, and call nobody."""
+    return (
+        mg_may_stay(<PyObject *> context._data)
+        and mg_may_stay(<PyObject *> context._subtasks)
+        and mg_is_untouched(<PyObject *> context._callbacks)
+        and mg_may_dict_stay(<PyObject *> context._metadata)
+    )
+
+
+cdef inline bint _is_untouched(AgentContext context) noexcept:
+    """Whether lists and dict that stayed are empty, and still the context's alone."""
+    return (
+        mg_is_untouched(<PyObject *> context._data)
+        and mg_is_untouched(<PyObject *> context._subtasks)
+        and mg_is_untouched(<PyObject *> context._callbacks)
+        and mg_is_dict_untouched(<PyObject *> context._metadata)
+    )
+
+
+cdef inline int _stay(AgentContext context, mg_ledger *ledger) except -1:
+    """Let a context be back that lies in its pool with its emptied lists and dict."""
+    cdef PyObject *gone[2 * MG_MOST_ENTRIES]
+    cdef Py_ssize_t count = 0
+    context._state = RETURNED | FILLED
+    ledger.returned += 1
+    ledger.in_use -= 1
+    _old_task_id = context._task_id
+    context._task_id = None
+    if context._parent_ref is not None:
+        _old_parent_ref = context._parent_ref
+        context._parent_ref = None
+    count = mg_move_entries(<PyObject *> context._data, gone, count)
+    count = mg_move_entries(<PyObject *> context._subtasks, gone, count)
+    # From here on anything can run. What it does to what stays is seen when the
+    # context is handed out.
+    mg_drop_entries(gone, count)
+    if context._metadata is not None:
+        PyDict_Clear(context._metadata)
     return 0
 
 
@@ -1040,7 +1092,8 @@ cdef class AgentMemoryPool:
     still holds is passed over, and stays until it is let go.
 
     Nothing that lies here keeps anything of its user alive, attributes of subclasses
-    among it. The pool does not hold what is in use, and what is in use does not hold
+    among it. A plain context keeps its lists and its dict for the next user, emptied, as
+    long as they are small and nobody else refers to them. The pool does not hold what is in use, and what is in use does not hold
     the pool: there is no cycle. A context that dies without being returned is counted
     as lost. After a fork, each process has a pool of its own.
 
@@ -1171,12 +1224,16 @@ cdef class AgentMemoryPool:
             WrongTypeError: The parent cannot be weakly referenced.
         """
         cdef PyObject *found
+        cdef unsigned char state
         if parent_context is None and self._is_plain:
             found = mg_take_unshared(<PyObject *> self._kept)
             if found != NULL:
+                state = (<AgentContext> found)._state & FILLED
+                if state and not _is_untouched(<AgentContext> found):
+                    return self._lend_emptied(mg_steal(found), task_id)
                 # No variable of the context's own: it would be counted in and out.
                 (<AgentContext> found)._depth = 0
-                (<AgentContext> found)._state = 0
+                (<AgentContext> found)._state = state
                 self._ledger.reused += 1
                 mg_ledger_lend(self._ledger)
                 (<AgentContext> found)._task_id = task_id
@@ -1207,6 +1264,14 @@ cdef class AgentMemoryPool:
                 self._ledger.in_use -= 1
                 # At last: whatever it runs finds all done.
                 (<AgentContext> context)._task_id = None
+                return
+            if (
+                (<AgentContext> context)._state == FILLED
+                and (<AgentContext> context)._ledger == self._ledger
+                and _may_stay(<AgentContext> context)
+                and mg_keep(<PyObject *> self._kept, self._max_size, context)
+            ):
+                _stay(<AgentContext> context, self._ledger)
                 return
         self._return(context, Py_REFCNT(<PyObject *> context))
 
@@ -1272,9 +1337,20 @@ cdef class AgentMemoryPool:
         self._ledger.dropped += PyList_GET_SIZE(dropped)
         return PyList_GET_SIZE(dropped)
 
+    cdef AgentContext _lend_emptied(self, AgentContext context, task_id):
+        """Hand out a context without what stayed with it, for somebody found that."""
+        context._depth = 0
+        context._state = FILLED
+        self._ledger.reused += 1
+        mg_ledger_lend(self._ledger)
+        context._task_id = task_id
+        _detach(context)
+        return context
+
     cdef AgentContext _get(self, task_id, parent_context):
         cdef AgentContext context
         cdef PyObject *found
+        cdef bint stays
         cdef int depth = 0
         parent_ref = None
         if parent_context is not None:
@@ -1286,9 +1362,13 @@ cdef class AgentMemoryPool:
             if Py_TYPE(context) == <PyTypeObject *> self._context_class:
                 self._ledger.reused += 1
                 mg_ledger_lend(self._ledger)
-                context._state = 0
+                stays = context._state & FILLED and _is_untouched(context)
+                # What does not stay is let go of where it begins.
+                context._state = 0 if stays else context._state & FILLED
                 if self._is_plain:
                     _begin(context, task_id, parent_ref, depth)
+                    if stays:
+                        context._state |= FILLED
                 else:
                     self._revive(context, task_id, parent_context, parent_ref, depth)
                 return context

@@ -5,8 +5,9 @@
  *   mg_ledger         counts that outlive the pool, shared with its objects
  *   mg_take_unshared  take an object from a list, if nobody else knows it
  *   mg_keep           put one there, if there is room
+ *   mg_may_stay       whether a list can stay with a context that lies in a pool
  *
- * Nothing here runs Python code, so under the GIL each call is one step.
+ * Where nothing else is said no Python code runs, so under the GIL each call is one step.
  */
 #ifndef MG_REUSE_H
 #define MG_REUSE_H
@@ -165,6 +166,70 @@ mg_keep(PyObject *list, Py_ssize_t most, PyObject *object)
         return 0;
     }
     return 1;
+}
+
+/* A list that stays has room for so many entries at most: one that has grown large
+   must not lie about. */
+#define MG_MOST_ENTRIES 32
+
+/* Whether a list, or None, is known to its context alone, and small. */
+static inline int
+mg_may_stay(PyObject *list)
+{
+    if (list == Py_None) {
+        return 1;
+    }
+    if (!PyList_CheckExact(list) || Py_REFCNT(list) != 1) {
+        return 0;
+    }
+    /* What is being sorted says -1. */
+    Py_ssize_t room = ((PyListObject *)list)->allocated;
+    return 0 <= room && room <= MG_MOST_ENTRIES && PyList_GET_SIZE(list) <= room;
+}
+
+static inline int
+mg_may_dict_stay(PyObject *dict)
+{
+    return dict == Py_None || (PyDict_CheckExact(dict) && Py_REFCNT(dict) == 1);
+}
+
+/* Whether what stayed is as it was left: whoever found it through the collector may
+   still hold it, or have put something there. */
+static inline int
+mg_is_untouched(PyObject *list)
+{
+    return list == Py_None || (mg_may_stay(list) && PyList_GET_SIZE(list) == 0);
+}
+
+static inline int
+mg_is_dict_untouched(PyObject *dict)
+{
+    return dict == Py_None || (mg_may_dict_stay(dict) && PyDict_GET_SIZE(dict) == 0);
+}
+
+/* Move the entries of a list, or of None, behind *count* others, with their
+   references, and leave it its memory.  Gives how many these are then. */
+static inline Py_ssize_t
+mg_move_entries(PyObject *list, PyObject **gone, Py_ssize_t count)
+{
+    if (list == Py_None) {
+        return count;
+    }
+    Py_ssize_t size = PyList_GET_SIZE(list);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        gone[count + i] = ((PyListObject *)list)->ob_item[i];
+    }
+    Py_SET_SIZE(list, 0);
+    return count + size;
+}
+
+/* Any code can run here. */
+static inline void
+mg_drop_entries(PyObject **gone, Py_ssize_t count)
+{
+    while (count > 0) {
+        Py_XDECREF(gone[--count]);
+    }
 }
 
 /* The attributes of an instance are let go; who else holds its dict keeps that. */
