@@ -120,9 +120,23 @@ def test_at_the_brink_more_readings_are_needed():
     assert told.read(60.1, 60.1).levels == ["warning"]
 
 
+@pytest.mark.parametrize("height", [2.1, 5, 40])
+@pytest.mark.parametrize("count", [1, 3, 5, 8])
+def test_a_spike_is_not_enough_by_itself(count, height):
+    """Far beyond a level nine readings are, whatever they are."""
+    told = Told().read(*[55] * 50, *[60 + height] * count, *[55] * 50)
+    assert told.levels == []
+    assert len(Told().read(*[60 + height] * 60).levels) == 1
+
+
+def test_clear_readings_near_a_level_are_enough_soon():
+    """Where no spike would end."""
+    assert Told().read(*[61.5] * 5).levels == ["warning"]
+
+
 def test_leaving_a_level_is_told_too_and_happens_lower():
     """0.05 of the limit below where it was entered."""
-    told = Told().read(*[85] * 5, *[77] * 50)
+    told = Told().read(*[85] * 9, *[77] * 50)
     assert told.levels == ["critical"]
     told.read(*[70] * 5)
     assert told.events[-1] == AlertCleared("memory", "warning", "critical", 70.0)
@@ -132,14 +146,14 @@ def test_leaving_a_level_is_told_too_and_happens_lower():
 
 def test_a_rise_through_several_levels_is_one_alert():
     """Of the highest."""
-    assert Told().read(*[99] * 6).levels == ["emergency"]
+    assert Told().read(*[99] * 10).levels == ["emergency"]
 
 
 def test_a_level_that_comes_and_goes_is_told_three_times_a_minute():
     """Then it waits; what was not told is counted, and said with the next."""
     told = Told(repeat_count=3, repeat_seconds=60)
     for _ in range(5):
-        told.read(*[70] * 5, *[40] * 5, seconds=0.1)
+        told.read(*[70] * 9, *[40] * 5, seconds=0.1)
     assert told.levels == ["warning", "normal"] * 3
     assert told.system.statistics().held_back_count == 2
     told.read(*[70] * 10, seconds=10)
@@ -151,7 +165,7 @@ def test_a_level_that_comes_and_goes_is_told_three_times_a_minute():
 def test_what_waits_is_told_when_its_time_comes():
     """If it still holds."""
     told = Told(repeat_count=1, repeat_seconds=60)
-    told.read(*[70] * 5, *[40] * 5, *[70] * 5)
+    told.read(*[70] * 9, *[40] * 5, *[70] * 9)
     assert told.levels == ["warning", "normal"]
     told.read(*[70] * 50)
     assert told.levels == ["warning", "normal", "warning"]
@@ -160,7 +174,7 @@ def test_what_waits_is_told_when_its_time_comes():
 def test_a_higher_level_never_waits():
     """Only one that was told of late does."""
     told = Told(repeat_count=1, repeat_seconds=1e9)
-    told.read(*[70] * 5, *[85] * 5, *[99] * 5)
+    told.read(*[70] * 9, *[85] * 9, *[99] * 9)
     assert told.levels == ["warning", "critical", "emergency"]
 
 
@@ -219,9 +233,9 @@ def test_alerts_are_written_to_the_log_as_sentences(caplog):
     told = Told()
     end = told.system.log_alerts()
     with caplog.at_level(logging.INFO, logger="memguard.pressure"):
-        told.read(*[97] * 5, *[40] * 5)
+        told.read(*[97] * 9, *[40] * 5)
         end()
-        told.read(*[97] * 5)
+        told.read(*[97] * 9)
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("CRITICAL", "emergency: memory at 97.0%, the threshold is 95%"),
         ("INFO", "normal again: memory at 40.0%, after emergency"),
@@ -240,7 +254,7 @@ def test_a_listener_may_check_and_sees_events_in_their_order():
             seen.append("back")
 
     told.system.on_alert(listen)
-    told.read(*[70] * 5)
+    told.read(*[70] * 9)
     assert seen == ["memory", "back", "delegation_depth"]
 
 

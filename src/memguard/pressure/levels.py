@@ -6,12 +6,15 @@ Does not cover: the quantities, and telling (``alerts``).
 
 A reading is noisy: collectors, caches and other processes move it. So readings are
 evidence: each adds by how much it is beyond a level, at most so much, and a level
-is entered when that sums up to enough; what contradicts is taken off. A reading far
-beyond needs few more of its kind, one at the brink many, and a lone peak is never
-enough. What one would do at once, refuse a spawn or collect, does not wait for this;
+is entered when that sums up to enough; what contradicts is taken off. Of clear readings
+few are needed, of those at the brink many. One far beyond is a new level or a spike,
+which looks the same at first, and so counts for less than a clear one: a spike has to
+last to be enough. What one would do at once, refuse a spawn or collect, does not wait for this;
 see ``spawning`` and ``relief``.
 
-Source: E. S. Page, "Continuous inspection schemes", 1954, with bounded steps.
+Source: E. S. Page, "Continuous inspection schemes", 1954, with bounded steps; those of
+    outliers are smaller, after F. R. Hampel, "The influence curve and its role in robust
+    estimation", 1974.
 """
 
 from dataclasses import dataclass, replace
@@ -135,6 +138,8 @@ def _weigh(ladder: Ladder, value: float, settings: AlertSettings, state: LevelSt
         if ladder.noisy:
             beyond = step.leave - value if is_in else value - step.enter
             most = settings.reading_points
+            if not is_in and beyond > settings.far_points:
+                most = min(most, settings.far_reading_points)
             evidence[position] = max(0.0, evidence[position] + max(-most, min(most, beyond)))
             is_enough = evidence[position] >= settings.evidence_points
         else:

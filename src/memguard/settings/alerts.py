@@ -26,6 +26,10 @@ class AlertSettings(Room):
             far above its threshold.
         reading_points: A reading beyond a level of memory counts for at most so much
             [percent points].
+        far_points: A reading further beyond a level than this [percent points] is as
+            likely a spike, ...
+        far_reading_points: ... and counts for this much, where a level is entered
+            [percent points].
         evidence_points: The level is entered, or left, when that sums up to this much
             [percent points].
         repeat_count: A level that is entered and left is told so often ...
@@ -43,6 +47,8 @@ class AlertSettings(Room):
     leave_ratio: float = setting(0.05, Number("ratio", 0, 1), "as the monitor's 0.80 and 0.75")
     leave_effectiveness_ratio: float = setting(0.05, Number("ratio", 0, 1), "as leave_ratio")
     reading_points: float = setting(1.0, _POINTS, "benchmarks/alerts.py")
+    far_points: float = setting(2.0, _POINTS, "twice what readings waver by")
+    far_reading_points: float = setting(0.6, _POINTS, "spikes of five readings are not enough")
     evidence_points: float = setting(5.0, _POINTS, "benchmarks/alerts.py")
     repeat_count: int = setting(3, Number("alerts", 1, whole=True), "a person takes in three")
     repeat_seconds: float = setting(60.0, Number("seconds"), "... a minute")
