@@ -1,14 +1,19 @@
 """The report's success metrics are measured, and the verdict follows from the numbers."""
 
+import contextlib
 import json
 import sys
+from functools import partial
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 
+from memguard import Guard
 from memguard.cli import main
 from memguard.errors import ValidationFailedError
 from memguard.validation import runs, targets
+from memguard.validation.checks import coverage
 from memguard.validation.targets import CHECKS, TARGETS, Outcome
 from processes import run
 
@@ -16,12 +21,16 @@ SMALL = {
     "survival": {"BEFORE_COUNT": 80, "AFTER_COUNT": 800},
     "cleanup": {},
     "growth": {},
-    "alarms": {"SERIES_COUNT": 2},
+    "alarms": {"SERIES_COUNT": 4},
     "coverage": {"RUN_COUNT": 50},
     "allocation": {"ROUND_COUNT": 3},
     "concurrency": {"AGENT_COUNT": 300},
 }
 """What makes a check quick; where nothing stands it is quick as it is."""
+
+ALLOCATION_USES = [
+    f"{use}{part}" for use in ("datum", "unused", "callback") for part in ("", "_whole")
+]
 
 
 def measure(check, side, **sizes):
@@ -83,7 +92,46 @@ def test_oversight_covers_nothing_before_and_all_after():
     assert (before["coverage_ratio"], before["unasked_count"]) == (0, before["critical_count"])
     assert before["critical_count"] == after["critical_count"] > 50
     assert (after["coverage_ratio"], after["unasked_count"]) == (1.0, 0)
+    assert after["forbidden_count"] == 0
     assert 0 < after["denied_count"] < after["critical_count"]
+
+
+def test_a_guard_that_only_observes_covers_nothing(monkeypatch):
+    """What is not asked for, or runs although it was denied, is counted."""
+    monkeypatch.setattr(coverage, "Guard", partial(Guard, observe_only=True))
+    monkeypatch.setattr(coverage, "RUN_COUNT", 20)
+    found = coverage.after()
+    assert found["unasked_count"] + found["forbidden_count"] == found["critical_count"] > 0
+
+
+def test_a_yes_that_comes_too_late_is_none(monkeypatch):
+    """Each agent is asked for before it begins."""
+
+    class Late(Guard):
+        def delegate(self, name, **options):
+            self.chain = (*getattr(self, "chain", ()), name)
+            return self.block(name, options)
+
+        @contextlib.contextmanager
+        def block(self, name, options):
+            chain = self.chain
+            try:
+                with super().delegate(name, **options) as context:
+                    yield context
+            finally:
+                if len(chain) > coverage.CRITICAL_DEPTH:
+                    self.approve_late(SimpleNamespace(chain=chain))
+                self.chain = chain[:-1]
+
+    def make(*, approve, **options):
+        guard = Late(**options)
+        guard.approve_late = approve
+        return guard
+
+    monkeypatch.setattr(coverage, "Guard", make)
+    monkeypatch.setattr(coverage, "RUN_COUNT", 1)
+    found = coverage.after()
+    assert found["unasked_count"] == found["critical_count"] > 0
 
 
 def test_allocation_is_a_ratio_of_two_times():
@@ -91,9 +139,7 @@ def test_allocation_is_a_ratio_of_two_times():
     for side in ("before", "after"):
         numbers = measure("allocation", side)
         assert numbers["round_count"] == 3
-        assert numbers["reduction_ratio"] < 1
-        # What is put into a context costs the same on both sides.
-        assert numbers["used_reduction_ratio"] < 1
+        assert all(numbers[f"{use}_reduction_ratio"] < 1 for use in ALLOCATION_USES)
 
 
 def test_many_agents_at_once_leave_nothing():
@@ -116,13 +162,17 @@ def numbers_of(**changes):
         "growth_bytes": 9_999_999,
         "agent_count": 14_000,
         "false_ratio": 0.049,
+        "sustained_false_ratio": 0.01,
         "alert_count": 100,
         "missed_count": 0,
         "coverage_ratio": 1.0,
         "unasked_count": 0,
+        "forbidden_count": 0,
         "critical_count": 10,
-        "reduction_ratio": 0.75,
-        "used_reduction_ratio": -0.1,
+        "datum_reduction_ratio": 0.75,
+        "unused_reduction_ratio": 0.9,
+        "callback_reduction_ratio": -0.1,
+        "datum_whole_reduction_ratio": 0.7,
         "left_count": 0,
         "held_count": 0,
         "peak_count": 10_000,
@@ -141,8 +191,9 @@ def numbers_of(**changes):
         ("alarms", {"missed_count": 1}),
         ("coverage", {"coverage_ratio": 0.99}),
         ("coverage", {"unasked_count": 1}),
+        ("coverage", {"forbidden_count": 1}),
         ("coverage", {"critical_count": 0}),
-        ("allocation", {"reduction_ratio": 0.749}),
+        ("allocation", {"datum_reduction_ratio": 0.749}),
         ("concurrency", {"left_count": 1}),
         ("concurrency", {"held_count": 1}),
         ("concurrency", {"peak_count": 9_999}),
@@ -207,7 +258,7 @@ def test_a_check_that_fails_is_an_error_and_no_verdict(monkeypatch, capsys):
 def test_one_side_is_run_in_a_process_of_its_own():
     """By its name, without the settings of this machine's services."""
     numbers = runs.run_side("allocation", "before")
-    assert set(numbers) == {"reduction_ratio", "used_reduction_ratio", "round_count"}
+    assert set(numbers) == {f"{use}_reduction_ratio" for use in ALLOCATION_USES} | {"round_count"}
 
 
 def test_every_check_has_both_sides():

@@ -7,7 +7,7 @@ Does not cover: recorded readings (``benchmarks/alerts.py``).
 import random
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from memguard.pressure.alerts import MemoryPressureAlertSystem
@@ -25,10 +25,17 @@ LEVELS = {"warning": 60.0, "critical": 80.0, "emergency": 95.0}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was true, and what was read, both in percent of the limit."""
+    """What was true, and what was read, both in percent of the limit.
+
+    Attributes:
+        truth: What was true [percent].
+        value: What was read [percent].
+        spike_count: How many readings the spike lasts that this one is of [count].
+    """
 
     truth: float
     value: float
+    spike_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,24 +161,58 @@ def score(readings: list[Reading], told: Told) -> Score:
     return Score(len(told.alerts), false, owed, missed, statistics.median(delays or [0]))
 
 
-def synthetic(seed: int) -> list[Reading]:
-    """Make levels that are kept for a while, with what moves readings on top."""
+def synthetic(seed: int, longest_spike_count: int = 1) -> list[Reading]:
+    """Make levels that are kept for a while, with what moves readings on top.
+
+    Args:
+        seed: Of what happens by chance.
+        longest_spike_count: How many readings a spike lasts at most [count].
+    """
     chance = random.Random(seed)
+    noise = _Noise(chance, longest_spike_count)
     readings: list[Reading] = []
     truth = 40.0
     while len(readings) < READING_COUNT:
         goal = chance.uniform(30, 99)
         for _ in range(chance.randint(5, 20)):
             truth += (goal - truth) / 5
-            readings.append(Reading(truth, _noisy(truth, chance)))
+            readings.append(noise.read(truth))
         truth = goal
         count = chance.randint(40, 200)
-        readings += [Reading(truth, _noisy(truth, chance)) for _ in range(count)]
+        readings += [noise.read(truth) for _ in range(count)]
     return readings[:READING_COUNT]
 
 
-def _noisy(truth: float, chance: random.Random) -> float:
-    value = truth + chance.gauss(0, 1.0)
-    if chance.random() < 0.03:  # a buffer, or a page cache that was not given back yet
-        value += chance.uniform(3, 25)
-    return max(0.0, value)
+class _Noise:
+    """What moves readings: always a little, now and then by a spike."""
+
+    def __init__(self, chance: random.Random, longest_spike_count: int) -> None:
+        self._chance = chance
+        self._longest_count = longest_spike_count
+        self._height = 0.0
+        self._count = 0
+        self._left_count = 0
+
+    def read(self, truth: float) -> Reading:
+        value = truth + self._chance.gauss(0, 1.0)
+        # A buffer, or a page cache that was not given back yet.
+        if self._left_count == 0 and self._chance.random() < 0.03:
+            self._count = 1
+            if self._longest_count > 1:
+                self._count = self._chance.randint(1, self._longest_count)
+            self._left_count = self._count
+            self._height = self._chance.uniform(3, 25)
+        if self._left_count == 0:
+            return Reading(truth, max(0.0, value))
+        self._left_count -= 1
+        return Reading(truth, max(0.0, value + self._height), self._count)
+
+
+def with_sustained(readings: list[Reading], least_count: int) -> list[Reading]:
+    """Take spikes of at least so many readings for the truth: pressure, and no noise."""
+    return [
+        replace(reading, truth=max(reading.truth, reading.value))
+        if reading.spike_count >= least_count
+        else reading
+        for reading in readings
+    ]

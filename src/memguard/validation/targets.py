@@ -28,6 +28,8 @@ class Target:
         wanted: What is wanted here.
         is_met: Whether numbers of the check reach that.
         told: How numbers of the check are said.
+        judged_by: Which of several uses or readings the verdict follows from; empty
+            where there is one.
     """
 
     title: str
@@ -36,6 +38,7 @@ class Target:
     wanted: str
     is_met: Callable[[Numbers], bool]
     told: Callable[[Numbers], str]
+    judged_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Outcome:
             "check": self.target.check,
             "reported_target": self.target.reported,
             "target": self.target.wanted,
+            "judged_by": self.target.judged_by or None,
             "before": dict(self.before),
             "after": dict(self.after),
             "before_met": self.was_met,
@@ -88,6 +92,10 @@ def _told_cleanup(numbers: Numbers) -> str:
 def _change(reduction_ratio: float) -> str:
     word = "lower" if reduction_ratio >= 0 else "higher"
     return f"{abs(reduction_ratio):.0%} {word}"
+
+
+def _signed(reduction_ratio: float) -> str:
+    return f"{-reduction_ratio:+.0%}"
 
 
 TARGETS = (
@@ -130,26 +138,38 @@ TARGETS = (
         "< 5 %, none missed",
         lambda n: n["false_ratio"] < 0.05 and n["missed_count"] == 0,
         lambda n: (
-            f"{n['false_ratio']:.1%} of {n['alert_count']:.0f}, {n['missed_count']:.0f} missed"
+            f"{n['false_ratio']:.1%} of {n['alert_count']:,.0f} ({n['sustained_false_ratio']:.1%}),"
+            f" {n['missed_count']:.0f} missed"
         ),
+        "spikes of one to five readings, none of which is pressure; in parentheses those"
+        " of five are",
     ),
     Target(
         "oversight of delegations deeper than 4",
         "coverage",
         "100 %",
         "100 %",
-        lambda n: n["coverage_ratio"] == 1 and n["unasked_count"] == 0 and n["critical_count"] > 0,
+        lambda n: (
+            n["coverage_ratio"] == 1
+            and n["unasked_count"] == n["forbidden_count"] == 0 < n["critical_count"]
+        ),
         lambda n: f"{n['coverage_ratio']:.0%} of {n['critical_count']:,.0f}",
     ),
     Target(
-        "allocation overhead, unused contexts",
+        "allocation overhead, with one datum",
         "allocation",
         "40 % lower",
         ">= 75 % lower",
-        lambda n: n["reduction_ratio"] >= 0.75,
+        lambda n: n["datum_reduction_ratio"] >= 0.75,
         lambda n: (
-            f"{_change(n['reduction_ratio'])}, {_change(n['used_reduction_ratio'])} with a datum"
+            f"{_change(n['datum_reduction_ratio'])}"
+            f" (whole {_signed(n['datum_whole_reduction_ratio'])},"
+            f" unused {_signed(n['unused_reduction_ratio'])},"
+            f" callback {_signed(n['callback_reduction_ratio'])})"
         ),
+        "contexts that get one datum, beyond what it takes to put that there; in parentheses"
+        " the change with that, of unused contexts, and of such with a callback whose owner"
+        " is cleaned up",
     ),
     Target(
         "concurrent agents without leaks",

@@ -4,14 +4,12 @@
 class Scraper:
     """A crawler with ``visited_urls`` and ``pending_urls``, after the report's words.
 
-    The report shows no code of it. As with the report's contexts, each page refers
-    to its scraper, and the scraper to the page.
+    The report shows no code of it; whoever keeps the scraper keeps all of its URLs.
     """
 
     def __init__(self) -> None:
         self.visited_urls: set[str] = set()
         self.pending_urls: set[str] = set()
-        self.pages: list[Page] = []
 
     def add(self, url: str) -> None:
         """Let a URL wait."""
@@ -25,11 +23,3 @@ class Scraper:
         url = self.pending_urls.pop()
         self.visited_urls.add(url)
         return url
-
-
-class Page:
-    """The page that was fetched last."""
-
-    def __init__(self, scraper: Scraper) -> None:
-        self.scraper = scraper
-        scraper.pages = [self]

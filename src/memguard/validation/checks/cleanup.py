@@ -17,7 +17,7 @@ from memguard.guard.guard import Guard
 from memguard.pressure.cleanup import CleanupMeter
 from memguard.settings import GuardSettings
 from memguard.validation import baselines
-from memguard.validation.baselines.crawling import Page, Scraper
+from memguard.validation.baselines.crawling import Scraper
 from memguard.validation.orchestrator import AgentContext as LeakingContext
 
 COUNT = 20_000
@@ -166,23 +166,24 @@ def _registry(count: int, look: Look) -> object:
     return registry
 
 
-def _report_crawl(count: int, look: Look) -> None:
+def _report_crawl(count: int, look: Look) -> object:
     scraper = Scraper()
-    Page(scraper)
     for number in range(count):
         scraper.add(_url(number))
         scraper.take()
         scraper.add(_url(number + sys.maxsize))
     look()
+    return scraper
 
 
-def _crawl(count: int, look: Look) -> None:
+def _crawl(count: int, look: Look) -> object:
     with Crawl() as crawl:
         for number in range(count):
             crawl.add(_url(number))
             crawl.take()
             crawl.add(_url(number + sys.maxsize))
         look()
+    return crawl
 
 
 def _guard(count: int, look: Look) -> object:

@@ -19,37 +19,36 @@ def before() -> dict[str, float]:
 
     async def run() -> None:
         parent = AgentContext("parent")
-        alive = 0
 
         async def work(number: int) -> None:
-            nonlocal alive
             context = AgentContext(f"agent-{number}", parent)
             born.append(weakref.ref(context))
-            alive += 1
-            note(alive)
             context.data.append(bytes(256))
             await everybody.wait()
-            alive -= 1
 
-        everybody = _Meeting(AGENT_COUNT)
+        everybody = _Meeting(AGENT_COUNT, note)
         async with asyncio.TaskGroup() as tasks:
             for number in range(AGENT_COUNT):
                 tasks.create_task(work(number))
 
-    peak = 0
     born: list[weakref.ref[Any]] = []
+    alive_counts = [0]
 
-    def note(alive: int) -> None:
-        nonlocal peak
-        peak = max(peak, alive)
+    def note() -> None:
+        alive_counts.append(_alive(born))
 
-    return {"left_count": _left_after(run), "held_count": _held(born), "peak_count": peak}
+    left_count = _left_after(run)
+    return {"left_count": left_count, "held_count": _held(born), "peak_count": max(alive_counts)}
 
 
 def after() -> dict[str, float]:
     """Let as many guarded agents live at once."""
     guard = Guard(settings=GuardSettings(), max_parallel=AGENT_COUNT)
     born: list[weakref.ref[Any]] = []
+    alive_counts = [0]
+
+    def note() -> None:
+        alive_counts.append(_alive(born))
 
     async def run() -> None:
         async def work() -> None:
@@ -58,30 +57,27 @@ def after() -> dict[str, float]:
                 context.data.append(bytes(256))
                 await everybody.wait()
 
-        everybody = _Meeting(AGENT_COUNT)
+        everybody = _Meeting(AGENT_COUNT, note)
         async with guard, guard.agent("planner"), asyncio.TaskGroup() as tasks:
             for _ in range(AGENT_COUNT):
                 tasks.create_task(work())
 
     left_count = _left_after(run)
-    # The planner lends its slot: it lives, too.
-    return {
-        "left_count": left_count,
-        "held_count": _held(born),
-        "peak_count": guard.statistics().admission.peak_live_count - 1,
-    }
+    return {"left_count": left_count, "held_count": _held(born), "peak_count": max(alive_counts)}
 
 
 class _Meeting:
     """Lets all go on once the last one has come."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, on_all: Callable[[], object]) -> None:
         self._missing_count = count
+        self._on_all = on_all
         self._all_here = asyncio.Event()
 
     async def wait(self) -> None:
         self._missing_count -= 1
         if self._missing_count == 0:
+            self._on_all()
             self._all_here.set()
         await self._all_here.wait()
 
@@ -103,6 +99,10 @@ def _left_after(run: Callable[[], Coroutine[object, object, None]]) -> int:
 def _held(born: list["weakref.ref[Any]"]) -> int:
     """Count the contexts that somebody still refers to, once the garbage is gone."""
     gc.collect()
+    return _alive(born)
+
+
+def _alive(born: list["weakref.ref[Any]"]) -> int:
     return sum(reference() is not None for reference in born)
 
 

@@ -43,13 +43,13 @@ def before() -> dict[str, float]:
 def after() -> dict[str, float]:
     """Delegate under a guard, to a person who denies one in ten."""
     chance = random.Random(_SEED)
-    allowed: Counter[tuple[str, ...]] = Counter()
+    answers: dict[tuple[str, ...], bool] = {}
     counts: Counter[str] = Counter()
 
     def approve(request: ApprovalRequest) -> bool:
         counts["asked"] += 1
         is_approved = chance.random() >= _DENIED_SHARE
-        allowed[request.chain] += is_approved
+        answers[request.chain] = is_approved
         counts["denied"] += not is_approved
         return is_approved
 
@@ -62,11 +62,13 @@ def after() -> dict[str, float]:
         try:
             with guard.delegate(names[-1]):
                 if is_critical:
-                    # A yes that came before this one began, and for no other one.
-                    counts["unasked"] += allowed[names] == 0
-                    allowed[names] -= 1
+                    # An answer that came before this one began, and for no other one.
+                    answer = answers.pop(names, None)
+                    counts["unasked"] += answer is None
+                    counts["forbidden"] += answer is False
                 nest(names, depth)
         except ApprovalDenied:
+            answers.pop(names, None)
             # What would have run below it does not come to be asked for.
             counts["critical"] += depth + 1 - len(names)
             counts["spared"] += depth + 1 - len(names)
@@ -75,7 +77,7 @@ def after() -> dict[str, float]:
         for depth in _depths():
             nest((), depth)
     found = _coverage(counts["critical"], counts["asked"] + counts["spared"], counts["unasked"])
-    return found | {"denied_count": counts["denied"]}
+    return found | {"denied_count": counts["denied"], "forbidden_count": counts["forbidden"]}
 
 
 def _depths() -> list[int]:
@@ -88,5 +90,6 @@ def _coverage(critical_count: int, asked_count: int, unasked_count: int) -> dict
         "critical_count": critical_count,
         "asked_count": asked_count,
         "unasked_count": unasked_count,
+        "forbidden_count": 0,
         "coverage_ratio": min(1.0, asked_count / critical_count),
     }
