@@ -271,6 +271,57 @@ def test_what_the_collector_does_not_track_has_a_holder(app):
     assert why_alive(text).paths == ("held_app.TEXTS[0] -> str",)
 
 
+def test_what_is_not_tracked_is_found_in_what_is_not_tracked_either(app):
+    """A dict of texts is no node of the search; what it holds has a way, and is weighed."""
+    body = bytes(50_000)
+    app.BODIES = {"first": body}
+    app.PARTS = [("name", {"part": "".join(["half", "of it"])})]
+    gc.collect()
+    assert not gc.is_tracked(app.PARTS[0][1]) or sys.version_info >= (3, 14)
+    answer = why_alive(body)
+    assert answer.paths == ("held_app.BODIES[str] -> bytes",)
+    assert (answer.freed_count, answer.freed_bytes) == (1, sys.getsizeof(body))
+    assert why_alive(app.PARTS[0][1]["part"]).paths == ("held_app.PARTS[0][1][str] -> str",)
+    app.TOO = [body]
+    assert why_alive(body).freed_count == 0
+    report = who_holds([body, app.PARTS[0][1]["part"]])
+    assert [each.holder for each in report.retentions] == [
+        "held_app.BODIES",
+        "held_app.PARTS[0][1]",
+    ]
+
+
+def test_a_variable_of_a_thread_that_is_not_tracked_is_named():
+    """What a frame of another thread holds, alone or in a dict of such."""
+    done, ready, seen = threading.Event(), threading.Event(), []
+
+    def serve():
+        body, table = bytes(1000), {"part": bytes(2000)}
+        seen.extend((body, table["part"]))
+        ready.set()
+        done.wait()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    ready.wait()
+    try:
+        first, second = why_alive(seen.pop(0)), why_alive(seen.pop(0))
+    finally:
+        done.set()
+        thread.join()
+    assert (first.root, second.root) == ("frame", "frame")
+    assert first.paths[0].endswith("serve().body -> bytes")
+    assert second.paths[0].endswith("serve().table[str] -> bytes")
+
+
+def test_a_text_that_nobody_else_holds_is_said_to_be(app):
+    """Neither the question nor its frame is a holder of what is not tracked."""
+    body = bytes(3000)
+    assert why_alive(body).paths == ()
+    app.BODY = body
+    assert why_alive(body).freed_count == 1
+
+
 def test_frozen_objects_are_on_the_way(app):
     """What gc.freeze() put aside still names a holder."""
     thing = Thing()
@@ -352,13 +403,17 @@ def test_every_failing_allocation_is_survived(app):
     """Whichever allocation fails, the call says so, leaks nothing, and works again."""
     thing = Thing()
     app.KEPT, app.TOO = [thing], [thing]
+    app.TEXTS = {"key": ("text", "".join(["not", "interned"]))}
+    asked = [thing, app.TEXTS["key"][1]]
     expected = why_alive(thing, paths=3).paths
+    held = who_holds(asked).holders
     before_bytes = _core._native_bytes()
     failed = 0
     for number in range(1, 10_000):
         _core._fail_allocation_at(number)
         try:
             assert why_alive(thing, paths=3).paths == expected
+            assert who_holds(asked).holders == held
             break
         except MemoryError:
             failed += 1

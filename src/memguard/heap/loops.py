@@ -163,7 +163,10 @@ def open_path(objects: list[object], labels: list[str], names: list[str]) -> lis
     return [*_containers_folded(loop.steps), names[-1]]
 
 
-_CONTAINER_STEP = re.compile(r"(?:dict|list|tuple|set|frozenset|collections\.deque)([\[{].*)")
+_CONTAINER_STEP = re.compile(
+    r"(?:dict|list|tuple|set|frozenset|_contextvars\.Context"
+    r"|collections\.(?:deque|defaultdict|OrderedDict|Counter))([\[{].*)"
+)
 
 
 def _containers_folded(steps: list[str]) -> Iterator[str]:

@@ -28,8 +28,9 @@ class Retention:
         paths: Shortest ways from a root, in words; empty when nothing holds it but
             the question and cyclic garbage.
         holder: What a person would call the holder on the first of them; "" for none.
-        root: Where that begins: "module", "frame", "thread", "unexplained" (counted
-            references that no object and no variable explains); "" for none.
+        root: Where that begins: "module", "frame", "thread", "task" or "timer" (which
+            an event loop keeps going), "unexplained" (counted references that no
+            object and no variable explains: C code); "" for none.
         freed_count: Objects that would be freed if the last reference of each path
             were cut [count]; None for an object of a batch.
         freed_bytes: The same [bytes]. 0 when others hold it, too.

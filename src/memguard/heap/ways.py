@@ -15,16 +15,18 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, MemberDescriptorType, MethodType, ModuleType
+from types import CodeType, ModuleType
 from typing import cast
 
 from memguard import _names, _retention
 from memguard.heap.explain import refine_label
+from memguard.heap.holders import begin_of, holder_of, task_name, timer_name
 from memguard.heap.loops import display_names, open_path
-from memguard.heap.names import bases_of, namespace_of, plain_text, short_name, type_name
+from memguard.heap.names import plain_text, short_name, type_name
 
 _OWN_FOLDER = str(Path(__file__).parent.parent) + os.sep
-_ITEM = re.compile(r"(\[[^\[\]]*\]|\{[^{}]*\})$")
+_UNCOUNTED = "an object that Python never frees"
+_CELL = re.compile(r"^(frame .*\(\)\.\w+)\.cell_contents\b")
 _SPECIAL_VARIABLES = {
     -1: ".<function>",
     -2: ".<local variables>",
@@ -44,7 +46,8 @@ class Way:
         text: All of it, as a line.
         holder: The step that a person would call the holder: the last container on
             the way, or else the last reference.
-        root: "module", "frame", "thread" or "unexplained".
+        root: "module", "frame", "thread", "task" or "timer" of an event loop, or
+            "unexplained".
     """
 
     text: str
@@ -150,14 +153,19 @@ def _labels_in(source: object, targets: list[object]) -> list[str | None]:
 def _in_words(root: Root, objects: list[object], known: _Known) -> Way:
     kind, code, number, thread = root
     labels = _labels(objects, known)
+    place, work = begin_of(objects)
+    if work:
+        objects, labels = objects[place:], labels[place:]
+        steps = open_path(objects, labels, _names_of(objects))
+        return Way(" -> ".join(steps), holder_of(steps), work)
     if kind == "modules":
         kind, begin, objects, labels = "module", *_below_modules(objects, labels)
     elif kind == "running":
         kind, begin = _running(code, number, thread)
     else:
-        begin = f"{number} reference{'s' * (number != 1)} that no object explains"
-        steps = open_path(objects, labels, _names_of(objects))
-        return Way(" -> ".join([begin, *steps]), _holder([begin, *steps]), kind)
+        begin = _UNCOUNTED if number == 0 else _counted(number)
+        steps = [begin, *open_path(objects, labels, _names_of(objects))]
+        return Way(" -> ".join(steps), holder_of(steps, is_unexplained=True), kind)
     names = _names_of(objects)
     if len(objects) > 1:
         is_named = names[0].startswith("task ") or " of " in names[0]
@@ -165,7 +173,13 @@ def _in_words(root: Root, objects: list[object], known: _Known) -> Way:
         steps = open_path(objects, labels, names)
     else:
         steps = [begin, names[0]]
-    return Way(" -> ".join(steps), _holder(steps), kind)
+    if kind == "frame":
+        steps[0] = _CELL.sub(r"\1", steps[0])
+    return Way(" -> ".join(steps), holder_of(steps), kind)
+
+
+def _counted(reference_count: int) -> str:
+    return f"{reference_count} reference{'s' * (reference_count != 1)} that no object explains"
 
 
 def _below_modules(objects: list[object], labels: list[str]) -> tuple[str, list[object], list[str]]:
@@ -236,51 +250,6 @@ def _labels(objects: list[object], known: _Known) -> list[str]:
 
 def _names_of(objects: list[object]) -> list[str]:
     return [
-        _timer_name(thing) or _task_name(thing) or name
+        timer_name(thing) or task_name(thing) or name
         for thing, name in zip(objects, display_names(objects), strict=True)
     ]
-
-
-def _task_name(thing: object) -> str | None:
-    """Name a task of asyncio; its name is read without letting the task make it."""
-    if not any(type_name(cls) == "_asyncio.Task" for cls in bases_of(type(thing))):
-        return None
-    for part in _names.referents_of(thing):
-        if type(part) is str:
-            return f"task '{part}'"
-        if type(part) is int:
-            return f"task 'Task-{part}'"
-    return "task"
-
-
-def _timer_name(thing: object) -> str | None:
-    for cls in bases_of(type(thing)):
-        if type(cls) is type and type_name(cls) == "asyncio.events.Handle":
-            field = namespace_of(cls).get("_callback")
-            if type(field) is MemberDescriptorType:
-                return f"{_short(type(thing))} of {_callback_name(field, thing)}"
-    return None
-
-
-def _short(cls: type) -> str:
-    return type_name(cls).removeprefix("asyncio.events.")
-
-
-def _callback_name(field: MemberDescriptorType, timer: object) -> str:
-    try:
-        callback = field.__get__(timer, type(timer))
-    except AttributeError:
-        return "nothing"
-    function = callback.__func__ if type(callback) is MethodType else callback
-    code = _names.code_of(function)
-    return f"{plain_text(code.co_qualname)}()" if code else type_name(type(callback))
-
-
-def _holder(steps: list[str]) -> str:
-    """Choose the last step that is a container, without the item, or else the last one."""
-    before = steps[:-1] or steps
-    for step in reversed(before):
-        bare = _ITEM.sub("", step)
-        if bare != step and "." in bare:
-            return bare
-    return _ITEM.sub("", before[-1])
