@@ -129,14 +129,28 @@ def test_a_burst_cannot_pass_on_one_reading():
     assert machine.can_spawn()
 
 
-def test_above_the_ramp_starts_are_granted_one_by_one():
-    """So far apart that the next reading may show the last."""
-    machine = Machine(ramp_seconds=0.05).use(0.7)
+@pytest.mark.parametrize(
+    ("share", "assumed_bytes", "granted_count"),
+    [(0.7, 8 * MIB, 60), (0.7, 30 * MIB, 20), (0.79, 8 * MIB, 20), (0.62, 1 * MIB, 900)],
+)
+def test_above_the_ramp_starts_take_a_quarter_of_what_is_left(share, assumed_bytes, granted_count):
+    """In the time until a reading shows them: one of 50 ms at least."""
+    machine = Machine(ramp_seconds=0.05, assumed_bytes=assumed_bytes).use(share)
     granted = 0
-    for _ in range(1000):
+    for _ in range(20 * 50):
         machine.now += 0.001
         granted += machine.can_spawn()
-    assert granted == 20
+    assert granted_count * 0.95 <= granted <= granted_count
+
+
+def test_above_the_ramp_what_is_said_counts():
+    """Of 25 MiB that are for unseen starts, with 8 MiB each for those that say less."""
+    machine = Machine(ramp_seconds=0.05).use(0.7)
+    assert [machine.can_spawn(needed_bytes=each * MIB) for each in (20, 20, 1)] == [
+        True,
+        False,
+        True,
+    ]
 
 
 @given(

@@ -721,6 +721,11 @@ cdef class Spare:
         """Grant nothing."""
         self.until_seconds = _CLOSED
 
+    @property
+    def unseen_count(self):
+        """How many starts count [count]."""
+        return self.count
+
     def note(self, double now_seconds, double size_bytes):
         """Let a start count that was granted elsewhere."""
         self.add(now_seconds, size_bytes)

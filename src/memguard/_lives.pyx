@@ -347,6 +347,21 @@ cdef class Block:
         return 0
 
 
+cdef extern from *:
+    """
+    static void
+    mg_stop_with(PyObject *value)
+    {
+        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+        if (stop != NULL) {
+            PyErr_SetObject(PyExc_StopIteration, stop);
+            Py_DECREF(stop);
+        }
+    }
+    """
+    void mg_stop_with(object value) noexcept
+
+
 @cython.final
 cdef class _Done:
     """What `async with` awaits where there is nothing to wait for: gives its value."""
@@ -360,13 +375,20 @@ cdef class _Done:
         return self
 
     def __next__(self):
-        raise StopIteration(self.value)
+        if self.value is not None:
+            mg_stop_with(self.value)
+        # Without a value it makes neither an exception nor a traceback, which took longer
+        # than all the rest of a block; the one that is set is left alone.
+        raise StopIteration
 
 
 cdef _Done _done(value):
     cdef _Done done = _Done.__new__(_Done)
     done.value = value
     return done
+
+
+cdef _Done _NOTHING = _Done.__new__(_Done)
 
 
 cdef class AdmittedBlock:
@@ -449,7 +471,7 @@ cdef class AdmittedBlock:
         if self._block._lives.is_watched:
             return self._leave_in_task(kind, error, traceback)
         self.__exit__(kind, error, traceback)
-        return _done(None)
+        return _NOTHING
 
     def _enter_in_task(self):
         raise NotImplementedError

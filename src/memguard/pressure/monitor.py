@@ -189,6 +189,7 @@ class ResourceMonitor:
                 self._promised_bytes(),
                 self.spare.unseen_bytes,
                 None if last_seconds is None else now - last_seconds,
+                self.spare.unseen_count,
             )
             decision, self._state, events = decide(asked, self.settings, self._state)
             if decision.granted:

@@ -21,6 +21,9 @@ _FIRST_RATIO = 1 / 8
 _HEAVIEST_RATIO = 1 / 4
 """A start counts at least for this share of the heaviest that was seen."""
 
+_RAMP_SHARE = 1 / 4
+"""From the ramp on, starts that cannot be seen yet may take this share of what is left."""
+
 _LEAST_ASSUMED_RATIO = 1 / 128
 """A start counts at least for this share of what is assumed at first: 64 KiB of 8 MiB."""
 
@@ -36,6 +39,7 @@ class Asked:
         unseen_bytes: What was granted, without a promise, so shortly before that no
             reading may show it [bytes].
         unseen_seconds: How long ago the last of those was [s]; None if there is none.
+        unseen_count: How many those are [count].
     """
 
     use: MemoryUse
@@ -43,6 +47,7 @@ class Asked:
     promised_bytes: int
     unseen_bytes: float = 0
     unseen_seconds: float | None = None
+    unseen_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +198,30 @@ def _throttle(asked: Asked, settings: PressureSettings) -> Decision:
         return Decision(False, reason, wait_seconds)
     ratio = _ratio_with(asked.use, asked.promised_bytes + unseen_bytes)
     if is_unseen and ratio is not None and ratio >= settings.ramp_ratio:
-        reason = (
-            f"{ratio:.1%} of the memory limit may be in use, for the effect of the last start"
-            f" cannot be seen yet; from {settings.ramp_ratio:.0%} on they are granted"
-            f" {settings.ramp_seconds:g} s apart"
-        )
-        return Decision(False, reason, wait_seconds)
+        # What was learned is not trusted here: memory may be taken later than it is looked.
+        together = max(unseen_bytes, asked.unseen_count * settings.assumed_bytes)
+        together += asked.needed_bytes or settings.assumed_bytes
+        most = _left_bytes(asked, settings) * _RAMP_SHARE
+        if together > most:
+            reason = (
+                f"{ratio:.1%} of the memory limit may be in use, for the effect of the last starts"
+                f" cannot be seen yet; from {settings.ramp_ratio:.0%} on those of"
+                f" {settings.ramp_seconds:g} s may take {_megabytes(max(0, most))} together"
+            )
+            return Decision(False, reason, wait_seconds)
     return GRANTED
+
+
+def _left_bytes(asked: Asked, settings: PressureSettings) -> float:
+    """Give how much more may be in use before every start is refused [bytes]."""
+    promised_bytes = asked.promised_bytes
+    left = min(
+        settings.refuse_ratio * bound.limit.limit_bytes - bound.used_bytes - promised_bytes
+        for bound in asked.use.bounds
+    )
+    if settings.refuse_used_bytes is None:
+        return left
+    return min(left, settings.refuse_used_bytes - asked.use.rss_bytes - promised_bytes)
 
 
 def _ratio_with(use: MemoryUse, more_bytes: float) -> float | None:

@@ -24,9 +24,10 @@ class PressureSettings(Room):
         leave_ratio: ... until the share is so far below that.
         refuse_used_bytes: Spawns are also refused from this resident size of the
             process on [bytes]; the original report's is `REPORT_REFUSE_BYTES`.
-        ramp_ratio: From this share of the limit on, spawns are granted one by one.
-        ramp_seconds: Least time between two of those grants, and how long a start
-            counts as not seen yet [s].
+        ramp_ratio: From this share of the limit on, starts that are not seen yet may take
+            a quarter of what is left up to `refuse_ratio`, each counting for
+            `assumed_bytes` at least; one is always granted.
+        ramp_seconds: How long a start counts as not seen yet [s].
         ramp_wait_seconds: How long a guard lets one wait for those grants before it is
             refused [s].
         assumed_bytes: What a start that does not say what it needs counts for until
