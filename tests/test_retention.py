@@ -179,6 +179,21 @@ def test_the_coroutine_that_asks_is_no_answer():
     assert asyncio.run(main()).paths == ()
 
 
+def test_a_call_of_the_same_function_below_is_an_answer():
+    """Only the frame that asks is the question, not those that wait for it in the same code."""
+
+    def walk(kept, depth):
+        if depth == 0:
+            return why_alive(kept)
+        answer = walk(kept, depth - 1)
+        assert kept
+        return answer
+
+    answer = walk(Thing(), 3)
+    assert answer.root == "frame"
+    assert "walk().kept" in answer.paths[0]
+
+
 def test_another_variable_of_the_frame_that_asks_is_an_answer():
     """A container in the frame that asks is a holder like any other."""
     thing = Thing()

@@ -171,6 +171,7 @@ visit_variables(_PyInterpreterFrame *frame, mg_running_frame *running,
 #endif
     running->generator = frame->owner == FRAME_OWNED_BY_GENERATOR
         ? (PyObject *)_PyFrame_GetGenerator(frame) : NULL;
+    running->frame = frame;
     int count = ((PyCodeObject *)running->code)->co_nlocalsplus;
     for (int i = 0; i < count; i++) {
         if (frame->localsplus[i] != NULL &&
@@ -204,6 +205,7 @@ mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
             }
         }
         running.code = running.generator = NULL;
+        running.frame = NULL;
         if ((thread->dict != NULL &&
              !visit(&running, MG_THREAD_DATA, thread->dict, argument)) ||
             (thread->context != NULL &&

@@ -94,6 +94,7 @@ typedef struct {
     PyObject *generator;            /* borrowed: whose frame it is, or NULL */
     unsigned long thread;           /* as threading.get_ident() */
     int is_current;                 /* the thread that asks */
+    const void *frame;              /* which one it is; NULL: the thread itself */
 } mg_running_frame;
 
 /* In place of the number of a variable: */

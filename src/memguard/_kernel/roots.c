@@ -51,10 +51,10 @@ is_of_question(mg_walk *w, const mg_running_frame *frame, PyObject *value)
     }
     if (!w->asker_seen) {
         w->asker_seen = 1;
-        w->asker = frame->code;
+        w->asker = frame->frame;
         w->asking_generator = frame->generator;
     }
-    if (frame->code != w->asker) {
+    if (frame->frame != w->asker) {
         w->asker_seen = 2;
         return 0;
     }

@@ -36,7 +36,7 @@ typedef struct {
     mg_pointer_index untracked; /* targets that are no nodes */
     uint32_t fixed_root_count;
     int asker_seen;
-    const PyObject *asker;
+    const void *asker;          /* the frame that asks */
     PyObject *asking_generator; /* whose frame asks; shows its variables as well */
     uint32_t asking_node;
 } mg_walk;
