@@ -268,6 +268,59 @@ def test_what_cutting_frees_is_what_the_object_holds(app):
     assert answer.freed_bytes >= sum(map(sys.getsizeof, [thing, thing.own, *thing.own]))
 
 
+def test_what_is_not_tracked_is_freed_with_what_holds_it(app):
+    """A dict of texts and all in it, and a text that several of the freed share."""
+    thing = Thing()
+    shared = bytes(7000)
+    thing.parts = {"body": bytes(50_000), "pair": (bytes(300), shared)}
+    thing.too = [shared]
+    app.LAST = [thing]
+    freed = [thing, thing.parts, thing.too, shared]
+    freed += [thing.parts["body"], thing.parts["pair"], thing.parts["pair"][0]]
+    expected_bytes = sum(map(sys.getsizeof, freed))
+    del shared, freed
+    answer = why_alive(thing)
+    assert answer.freed_count == 7
+    assert answer.freed_bytes >= expected_bytes
+    app.SHARED = thing.too[0]
+    assert why_alive(thing).freed_count == 6
+
+
+def test_the_only_reference_of_c_code_is_cut_like_others():
+    """What C code alone holds would be freed without that; by two references, not with one."""
+    thing = Thing()
+    thing.part = []
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+    try:
+        assert why_alive(thing).freed_count == 2
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+        try:
+            assert why_alive(thing).freed_count == 0
+        finally:
+            ctypes.pythonapi.Py_DecRef(ctypes.py_object(thing))
+    finally:
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(thing))
+
+
+def test_what_is_asked_about_twice_is_cut_once(app):
+    """A reference that no object explains goes on holding it; and nothing is counted twice."""
+    thing = Thing()
+    body = bytes(3000)
+    app.LAST, app.TEXTS = [thing], [body]
+    assert who_holds([thing, thing, body, body]).freed_count == 2
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+    try:
+        assert who_holds([thing, thing]).freed_count == 0
+    finally:
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(thing))
+
+
+def test_what_nothing_holds_is_freed_by_no_cut(app):
+    """Of many, too: what only the question holds is not counted."""
+    app.LAST = [Thing()]
+    assert who_holds([Thing(), app.LAST[0], Thing()]).freed_count == 1
+
+
 def test_a_batch_groups_holders(app):
     """Many objects are answered in their order, and counted by holder."""
     things = [Thing() for _ in range(40)]

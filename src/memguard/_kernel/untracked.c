@@ -18,6 +18,7 @@ typedef struct {
     uint32_t holder;
     uint32_t held_count;        /* references of what is reached */
     uint32_t other_count;       /* of the question and of garbage */
+    int is_weighed;             /* it may be asked about twice */
 } wanted;
 
 typedef struct {
@@ -115,15 +116,19 @@ add_way_to(untracked_search *u, uint32_t target)
 {
     mg_walk *w = u->walk;
     PyObject *object = MG_TARGET(w, target);
-    const wanted *found = &u->wanted[number_in(&w->untracked, object)];
+    wanted *found = &u->wanted[number_in(&w->untracked, object)];
     uint32_t holder = found->holder;
     size_t first = w->ways->steps.count;
     if (holder >= NOT_REACHED) {
         return 0;
     }
-    if (w->request->weighs && found->held_count == 1 && !mg_is_immortal(object) &&
+    if (w->request->weighs && !found->is_weighed && found->held_count == 1 &&
+        !mg_is_immortal(object) &&
         mg_reference_count(object) == 1 + (int64_t)found->other_count) {
-        mg_add_freed(w, object);
+        found->is_weighed = 1;
+        if (mg_add_freed(w, object) < 0) {
+            return -1;
+        }
     }
     if (mg_push_pointer(&w->ways->steps, object) < 0) {
         return -1;

@@ -13,6 +13,7 @@
 #define AHEAD 8
 
 MG_DEFINE_SORT(sort_cuts, uint64_t, MG_COMPARE_VALUES)
+MG_DEFINE_SORT(sort_roots, uint32_t, MG_COMPARE_VALUES)
 
 static inline void
 reach(mg_walk *w, uint32_t node, uint32_t link)
@@ -69,10 +70,15 @@ visit(mg_walk *w, uint32_t node)
 static void
 start_from(mg_walk *w, uint32_t number)
 {
-    for (size_t i = 0; i < w->used_roots.count; i++) {
-        if (MG_ITEMS(uint32_t, &w->used_roots)[i] == number) {
+    const uint32_t *used = MG_ITEMS(uint32_t, &w->used_roots);
+    size_t first = 0, end = w->used_roots.count;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (used[middle] == number) {
             return;
         }
+        first = used[middle] < number ? middle + 1 : first;
+        end = used[middle] < number ? end : middle;
     }
     uint32_t node = mg_node_of(w, MG_ITEMS(mg_way_root, &w->ways->roots)[number].object);
     if (node != MG_NO_NODE) {
@@ -231,5 +237,22 @@ mg_leave_out_reference(mg_walk *w, const void *source, const void *target)
 void
 mg_sort_cuts(mg_walk *w)
 {
-    sort_cuts(MG_ITEMS(uint64_t, &w->cuts), w->cuts.count);
+    uint64_t *cuts = MG_ITEMS(uint64_t, &w->cuts);
+    uint32_t *roots = MG_ITEMS(uint32_t, &w->used_roots);
+    size_t kept = 0;
+    sort_cuts(cuts, w->cuts.count);
+    for (size_t i = 0; i < w->cuts.count; i++) {
+        if (i == 0 || cuts[i] != cuts[i - 1]) {
+            cuts[kept++] = cuts[i];
+        }
+    }
+    w->cuts.count = kept;
+    kept = 0;
+    sort_roots(roots, w->used_roots.count);
+    for (size_t i = 0; i < w->used_roots.count; i++) {
+        if (i == 0 || roots[i] != roots[i - 1]) {
+            roots[kept++] = roots[i];
+        }
+    }
+    w->used_roots.count = kept;
 }

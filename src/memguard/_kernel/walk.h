@@ -31,9 +31,12 @@ typedef struct {
     uint64_t *is_target;        /* bits */
     mg_vector asking;           /* PyObject *: references of the question */
     mg_vector cuts;             /* uint64_t, sorted: source << 32 | target */
-    mg_vector used_roots;       /* uint32_t: not to be started from */
+    mg_vector used_roots;       /* uint32_t, sorted: not to be started from */
     mg_vector barred;           /* uint32_t: nodes not to be passed */
     mg_pointer_index untracked; /* targets that are no nodes */
+    mg_vector freed;            /* PyObject *: whose references are still to be counted */
+    mg_pointer_index losing;    /* no nodes; freed things refer to them */
+    mg_vector lost_counts;      /* uint32_t, by number in that: so often */
     uint32_t fixed_root_count;
     int asker_seen;
     const void *asker;          /* the frame that asks */
@@ -88,6 +91,7 @@ void mg_walk_heap(mg_walk *w);
 /* Nothing is left out any more. */
 void mg_forget_bars(mg_walk *w);
 int mg_leave_out_reference(mg_walk *w, const void *source, const void *target);
+/* Once for each reference, however many ways end with it. */
 void mg_sort_cuts(mg_walk *w);
 
 /* Note the way to a target: steps[first] and on lie after `node`, last one first;
@@ -101,6 +105,6 @@ int mg_find_untracked(mg_walk *w);
 /* Give the count and bytes of what would be freed without the last reference of
    each way. */
 int mg_weigh_freed(mg_walk *w);
-void mg_add_freed(mg_walk *w, PyObject *object);
+int mg_add_freed(mg_walk *w, PyObject *object);
 
 #endif

@@ -77,7 +77,6 @@ bar_last_way(mg_walk *w, size_t first_step)
         if (mg_leave_out_reference(w, steps[count - 2], steps[count - 1]) < 0) {
             return -1;
         }
-        mg_sort_cuts(w);
     }
     for (uint32_t i = first; i < count - 1; i++) {
         if (mg_push_u32(&w->barred, mg_node_of(w, steps[i])) < 0) {
@@ -96,6 +95,7 @@ find_more_ways(mg_walk *w, uint32_t target, uint32_t node, size_t first_step)
         if (bar_last_way(w, first_step) < 0) {
             return -1;
         }
+        mg_sort_cuts(w);
         mg_walk_from_fixed_roots(w);
         if (mg_is_unreached(w, node)) {
             break;
@@ -195,6 +195,9 @@ release_tables(mg_walk *w)
     mg_vector_clear(&w->used_roots, sizeof(uint32_t));
     mg_vector_clear(&w->barred, sizeof(uint32_t));
     mg_pointer_index_clear(&w->untracked);
+    mg_vector_clear(&w->freed, sizeof(void *));
+    mg_pointer_index_clear(&w->losing);
+    mg_vector_clear(&w->lost_counts, sizeof(uint32_t));
     mg_rows_clear(&w->rows);
     mg_map_end(&w->state.map);
     mg_pointer_index_clear(&w->state.cut_dicts);
