@@ -176,4 +176,5 @@ def test_a_loop_that_runs_in_a_thread_shows_its_tasks():
     done.set()
     thread.join()
     assert [count for _, count in report.holders] == [5]
-    assert report.holders[0][0].endswith("main().tasks")
+    # By the frame, if it still runs, or else by its coroutine.
+    assert report.holders[0][0].endswith(("main().tasks", ".<local tasks>"))

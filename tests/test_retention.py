@@ -456,10 +456,10 @@ def test_ways_are_as_short_as_a_search_of_our_own_finds(app, seed):
     del nodes
     distance = _distances(edges, 0)
     found, *_ = _retention.find_ways((asked, *asked), ways._OWN_FOLDER, 1, False)
-    lengths = {place: len(objects) - 1 for place, _, objects in found}
+    lengths = {place: len(objects) - 1 for place, _, objects, _ in found}
     # sys.modules, the module and its dict come before the first list.
     assert lengths == {place - 1: references + 3 for place, references in distance.items() if place}
-    for _, root, objects in found:
+    for _, root, objects, _ in found:
         assert root[0] == "modules"
         for source, target in itertools.pairwise(objects):
             assert any(each is target for each in gc.get_referents(source))

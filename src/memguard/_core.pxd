@@ -210,6 +210,7 @@ cdef extern from "_kernel/ways.h":
         PyObject *code
         unsigned long thread
         int64_t unexplained_count
+        Py_ssize_t place
 
     ctypedef struct mg_ways_request:
         PyObject *asked
@@ -226,6 +227,7 @@ cdef extern from "_kernel/ways.h":
         mg_vector way_root
         mg_vector way_end
         mg_vector way_target
+        mg_vector way_hidden
         size_t freed_count
         size_t freed_bytes
         size_t object_count

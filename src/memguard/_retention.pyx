@@ -8,10 +8,23 @@ Does not cover: the names of what lies on a way (``memguard.heap.retention``).
 """
 
 from cpython.dict cimport PyDict_Next
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject, Py_DECREF, Py_INCREF
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
+
+cdef extern from *:
+    """
+    /* What is half built has places without an item; others of a list may come and go. */
+    static PyObject *mg_item_at(PyObject *sequence, Py_ssize_t place)
+    {
+        return place >= Py_SIZE(sequence) ? NULL
+            : PyList_Check(sequence) ? PyList_GET_ITEM(sequence, place)
+                                     : PyTuple_GET_ITEM(sequence, place);
+    }
+    """
+    PyObject *_item_at "mg_item_at" (PyObject *sequence, Py_ssize_t place)
+    Py_ssize_t _size_of "Py_SIZE" (PyObject *sequence)
+
 
 from memguard._core cimport (
     MG_ROOT_MODULES,
@@ -50,7 +63,7 @@ cdef tuple _root_of(mg_way_root *root):
     if root.kind == MG_ROOT_MODULES:
         return ("modules", None, 0, 0)
     if root.kind == MG_ROOT_UNEXPLAINED:
-        return ("unexplained", None, root.unexplained_count, 0)
+        return ("unexplained", None, root.unexplained_count, root.place)
     code = None if root.code == NULL else <object> root.code
     return ("running", code, root.variable, root.thread)
 
@@ -68,9 +81,11 @@ def find_ways(tuple asked, str own_folder, size_t most_ways, bint weighs):
         weighs: Whether to find out what would be freed.
 
     Returns:
-        Ways: (place of the target, root, objects from root to target); a root is
-        ("modules", None, 0, 0), ("unexplained", None, references, 0) or ("running",
-        code or None, variable, thread). How many objects would be freed if the last
+        Ways: (place of the target, root, objects from root to target, how many are left
+        out amid 64 of them); a root is ("modules", None, 0, 0), ("running", code or
+        None, variable, thread) or ("unexplained", None, references, the place at which
+        a tuple holds the first object, or -1). Such a tuple may still be being made,
+        which it could not be while it is referred to: it is left out. How many objects would be freed if the last
         references of all ways were cut, and their bytes; objects that were looked
         at; bytes of the tables; seconds.
 
@@ -105,7 +120,12 @@ def find_ways(tuple asked, str own_folder, size_t most_ways, bint weighs):
                 ]
                 root = (<uint32_t *> ways.way_root.items)[way]
                 found.append(
-                    (target, _root_of(&(<mg_way_root *> ways.roots.items)[root]), objects)
+                    (
+                        target,
+                        _root_of(&(<mg_way_root *> ways.roots.items)[root]),
+                        objects,
+                        (<uint32_t *> ways.way_hidden.items)[way],
+                    )
                 )
             first = end
         return (
@@ -143,10 +163,11 @@ cdef class _Wanted:
         return self._places.get(<size_t> thing, -1)
 
 
-def keys_of(dict dict_, list targets):
+def keys_of(dict_, list targets):
     """Give (key,) of an entry that is the target, value or key, for each; or None.
 
-    In one pass over the dict, where `memguard._names.key_of` takes one for each.
+    In one pass over the dict, or one of a class made from it, where
+    `memguard._names.key_of` takes one for each.
     """
     cdef _Wanted wanted = _Wanted(targets)
     cdef PyObject *key
@@ -154,7 +175,7 @@ def keys_of(dict dict_, list targets):
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t place
     found = [None] * len(targets)
-    while PyDict_Next(dict_, &position, &key, &value):
+    while isinstance(dict_, dict) and PyDict_Next(dict_, &position, &key, &value):
         place = wanted.place_of(value)
         if place < 0:
             place = wanted.place_of(key)
@@ -163,15 +184,23 @@ def keys_of(dict dict_, list targets):
     return found
 
 
-def indices_of(list items, list targets):
-    """Give the index at which a list holds each target, or None; in one pass."""
+def indices_of(items, list targets):
+    """Give the index at which a list or tuple holds each target, or None; in one pass.
+
+    Safe while it is half built, when iterating over it is not.
+    """
     cdef _Wanted wanted = _Wanted(targets)
+    cdef PyObject *sequence = <PyObject *> items
+    cdef PyObject *item
     cdef Py_ssize_t place
-    cdef Py_ssize_t index = 0
+    cdef Py_ssize_t index
     found = [None] * len(targets)
-    while index < PyList_GET_SIZE(items):
-        place = wanted.place_of(<PyObject *> PyList_GET_ITEM(items, index))
-        if place >= 0 and found[place] is None:
-            found[place] = index
-        index += 1
+    if isinstance(items, (list, tuple)):
+        for index in range(_size_of(sequence)):
+            item = _item_at(sequence, index)
+            if item == NULL:
+                continue
+            place = wanted.place_of(item)
+            if place >= 0 and found[place] is None:
+                found[place] = index
     return found

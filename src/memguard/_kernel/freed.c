@@ -27,7 +27,13 @@ cut_last_references(mg_walk *w)
         if (target == MG_NO_NODE || MG_ITEMS(uint32_t, &ways->way_target)[way] == MG_NO_NODE) {
             continue;
         }
-        if (end - first == 1) {
+        const mg_way_root *begin = &MG_ITEMS(mg_way_root, &ways->roots)[root];
+        if (end - first == 1 && begin->kind == MG_ROOT_UNEXPLAINED && begin->place >= 0) {
+            if (mg_leave_out_reference(w, begin->object, steps[end - 1]) < 0) {
+                return -1;
+            }
+        }
+        else if (end - first == 1) {
             if (is_one_reference(w, root) && mg_push_u32(&w->used_roots, root) < 0) {
                 return -1;
             }

@@ -58,6 +58,13 @@ mg_pointer_is_in(const mg_pointer_index *index, const void *pointer)
            index->slots[mg_pointer_slot(index, pointer)] != 0;
 }
 
+/* Of one that is in. */
+static inline uint32_t
+mg_number_in(const mg_pointer_index *index, const void *pointer)
+{
+    return index->slots[mg_pointer_slot(index, pointer)] - 1;
+}
+
 /* MG_NO_NUMBER: no memory. */
 static inline uint32_t
 mg_pointer_number(mg_pointer_index *index, void *pointer)

@@ -87,12 +87,48 @@ mg_note_roots(mg_walk *w)
 }
 
 int
-mg_add_unexplained_root(mg_walk *w, uint32_t node)
+mg_add_unexplained_root(mg_walk *w, uint32_t node, Py_ssize_t place)
 {
     PyObject *object = mg_object_at(&w->state, &w->rows, node);
     int64_t excess = mg_is_immortal(object)
         ? 0 : mg_reference_count(object) - (int64_t)w->found[node];
     return add_root(w, (mg_way_root){.kind = MG_ROOT_UNEXPLAINED,
                                      .object = object,
-                                     .unexplained_count = excess}) ? 0 : -1;
+                                     .unexplained_count = excess,
+                                     .place = place}) ? 0 : -1;
+}
+
+/* Many ways may lead through one tuple. */
+static int
+note_places(mg_walk *w, PyObject *tuple)
+{
+    mg_pointer_index_clear(&w->in_tuple);
+    w->places.count = 0;
+    w->tuple = NULL;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        uint32_t number = item == NULL ? 0 : mg_pointer_number(&w->in_tuple, item);
+        if (item != NULL && number == w->places.count) {
+            if (mg_vector_make_room(&w->places, 1, sizeof(Py_ssize_t)) < 0) {
+                return -1;
+            }
+            MG_ITEMS(Py_ssize_t, &w->places)[w->places.count++] = i;
+        }
+        else if (number == MG_NO_NUMBER) {
+            return -1;
+        }
+    }
+    w->tuple = tuple;
+    return 0;
+}
+
+Py_ssize_t
+mg_place_in_tuple(mg_walk *w, PyObject *tuple, void *item)
+{
+    if (w->tuple != tuple && note_places(w, tuple) < 0) {
+        w->state.out_of_memory = 1;
+        return -1;
+    }
+    return mg_pointer_is_in(&w->in_tuple, item)
+        ? MG_ITEMS(Py_ssize_t, &w->places)[mg_number_in(&w->in_tuple, item)] : -1;
 }

@@ -38,12 +38,6 @@ is_container(PyObject *object)
            !PyObject_GC_IsTracked(object);
 }
 
-static uint32_t
-number_in(const mg_pointer_index *index, const void *pointer)
-{
-    return index->slots[mg_pointer_slot(index, pointer)] - 1;
-}
-
 static int
 on_held(PyObject *object, void *argument)
 {
@@ -52,7 +46,7 @@ on_held(PyObject *object, void *argument)
         return 0;
     }
     if (mg_pointer_is_in(&u->walk->untracked, object)) {
-        wanted *found = &u->wanted[number_in(&u->walk->untracked, object)];
+        wanted *found = &u->wanted[mg_number_in(&u->walk->untracked, object)];
         if (found->holder == NOBODY) {
             found->holder = u->from;
         }
@@ -116,7 +110,7 @@ add_way_to(untracked_search *u, uint32_t target)
 {
     mg_walk *w = u->walk;
     PyObject *object = MG_TARGET(w, target);
-    wanted *found = &u->wanted[number_in(&w->untracked, object)];
+    wanted *found = &u->wanted[mg_number_in(&w->untracked, object)];
     uint32_t holder = found->holder;
     size_t first = w->ways->steps.count;
     if (holder >= NOT_REACHED) {

@@ -35,6 +35,12 @@ typedef struct {
     mg_vector barred;           /* uint32_t: nodes not to be passed */
     mg_pointer_index untracked; /* targets that are no nodes */
     mg_vector freed;            /* PyObject *: whose references are still to be counted */
+    uint32_t *depth;            /* steps to a node, or NULL: not asked yet */
+    uint32_t *outer;            /* of those the one that ends the first half */
+    uint32_t hidden_count;      /* steps left out of the way that is read */
+    const PyObject *tuple;      /* whose places are known */
+    mg_pointer_index in_tuple;
+    mg_vector places;           /* Py_ssize_t, by number in that */
     mg_pointer_index losing;    /* no nodes; freed things refer to them */
     mg_vector lost_counts;      /* uint32_t, by number in that: so often */
     uint32_t fixed_root_count;
@@ -79,8 +85,12 @@ mg_is_unreached(const mg_walk *w, uint32_t node)
 /* Before the tables of nodes, for threads are listed under a lock. */
 int mg_note_roots(mg_walk *w);
 
-/* A root that has `node` by references which neither an object nor a frame explains. */
-int mg_add_unexplained_root(mg_walk *w, uint32_t node);
+/* A root that has `node` by references which neither an object nor a frame explains;
+   `place`: if that is left out as a tuple, where it has the next step. */
+int mg_add_unexplained_root(mg_walk *w, uint32_t node, Py_ssize_t place);
+
+/* Where a tuple has an item; -1: nowhere, or no memory. */
+Py_ssize_t mg_place_in_tuple(mg_walk *w, PyObject *tuple, void *item);
 
 /* From modules, frames and threads. */
 void mg_walk_from_fixed_roots(mg_walk *w);

@@ -19,11 +19,65 @@ first_own_step(const mg_walk *w, uint32_t root, void **steps, uint32_t count)
     return shared < count ? shared : count;
 }
 
+/* For each node its depth, and the last node of the first half of a way to it: in the
+   order of the search what a node was reached from comes before it. */
+static int
+find_depths(mg_walk *w)
+{
+    size_t size_bytes = w->rows.count * sizeof(*w->depth);
+    w->depth = mg_allocate(size_bytes);
+    w->outer = mg_allocate(size_bytes);
+    if (w->depth == NULL || w->outer == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < w->end; i++) {
+        uint32_t node = w->queue[i];
+        uint32_t link = w->rows.rows[node].link;
+        w->depth[node] = link >= MG_ROOT ? 1 : w->depth[link - 1] + 1;
+        w->outer[node] = w->depth[node] <= MG_MOST_STEPS / 2 ? node : w->outer[link - 1];
+    }
+    return 0;
+}
+
+/* So that a way to each node of a long chain costs no more than one to its end. */
+static int
+skip_middle(mg_walk *w, uint32_t *node)
+{
+    if (w->depth == NULL && find_depths(w) < 0) {
+        return -1;
+    }
+    if (w->depth[*node] > MG_MOST_STEPS / 2) {
+        w->hidden_count = w->depth[*node] - MG_MOST_STEPS / 2;
+        *node = w->outer[*node];
+    }
+    return 0;
+}
+
+/* A tuple that nobody but C code refers to may still be made there: it could not be
+   enlarged while somebody else held it, too. */
+static int
+begin_with_unexplained(mg_walk *w, uint32_t node, size_t first)
+{
+    mg_vector *steps = &w->ways->steps;
+    PyObject *object = mg_object_at(&w->state, &w->rows, node);
+    Py_ssize_t place = -1;
+    if (steps->count - first > 1 && PyTuple_CheckExact(object) &&
+        mg_reference_count(object) == 1) {
+        place = mg_place_in_tuple(w, object, MG_ITEMS(void *, steps)[steps->count - 2]);
+        if (w->state.out_of_memory) {
+            return -1;
+        }
+        steps->count -= place >= 0;
+    }
+    return mg_add_unexplained_root(w, node, place);
+}
+
 int
 mg_add_way(mg_walk *w, uint32_t target, uint32_t node, size_t first)
 {
     mg_ways *ways = w->ways;
     uint32_t root;
+    w->hidden_count = 0;
     for (;;) {
         if (mg_push_pointer(&ways->steps, mg_object_at(&w->state, &w->rows, node)) < 0) {
             return -1;
@@ -31,7 +85,7 @@ mg_add_way(mg_walk *w, uint32_t target, uint32_t node, size_t first)
         uint32_t link = w->rows.rows[node].link;
         if (link == MG_EXCESS) {
             root = (uint32_t)ways->roots.count;
-            if (mg_add_unexplained_root(w, node) < 0) {
+            if (begin_with_unexplained(w, node, first) < 0) {
                 return -1;
             }
             break;
@@ -41,6 +95,10 @@ mg_add_way(mg_walk *w, uint32_t target, uint32_t node, size_t first)
             break;
         }
         node = link - 1;
+        if (w->request->most_ways == 1 && ways->steps.count - first >= MG_MOST_STEPS / 2 &&
+            skip_middle(w, &node) < 0) {
+            return -1;
+        }
     }
     return mg_end_way(w, target, root, first);
 }
@@ -50,6 +108,8 @@ mg_end_way(mg_walk *w, uint32_t target, uint32_t root, size_t first)
 {
     mg_ways *ways = w->ways;
     void **steps = MG_ITEMS(void *, &ways->steps);
+    uint32_t hidden_count = w->hidden_count;
+    w->hidden_count = 0;
     for (size_t a = first, b = ways->steps.count - 1; a < b; a++, b--) {
         void *kept = steps[a];
         steps[a] = steps[b];
@@ -57,6 +117,7 @@ mg_end_way(mg_walk *w, uint32_t target, uint32_t root, size_t first)
     }
     return mg_push_u32(&ways->way_root, root) < 0 ||
                    mg_push_u32(&ways->way_target, target) < 0 ||
+                   mg_push_u32(&ways->way_hidden, hidden_count) < 0 ||
                    mg_push_u32(&ways->way_end, (uint32_t)ways->steps.count) < 0
         ? -1 : 0;
 }
@@ -144,6 +205,7 @@ find_ways(mg_walk *w)
         w->ways->steps.count += count;
         if (mg_push_u32(&w->ways->way_root, root) < 0 ||
             mg_push_u32(&w->ways->way_target, target) < 0 ||
+            mg_push_u32(&w->ways->way_hidden, 0) < 0 ||
             mg_push_u32(&w->ways->way_end, (uint32_t)w->ways->steps.count) < 0 ||
             find_more_ways(w, target, node, again) < 0) {
             return -1;
@@ -189,6 +251,8 @@ release_tables(mg_walk *w)
 {
     mg_release(w->queue, w->rows.count * sizeof(*w->queue));
     mg_release(w->found, w->rows.count * sizeof(*w->found));
+    mg_release(w->depth, w->rows.count * sizeof(*w->depth));
+    mg_release(w->outer, w->rows.count * sizeof(*w->outer));
     mg_release(w->is_target, mg_words_of(w) * sizeof(uint64_t));
     mg_vector_clear(&w->asking, sizeof(void *));
     mg_vector_clear(&w->cuts, sizeof(uint64_t));
@@ -198,6 +262,8 @@ release_tables(mg_walk *w)
     mg_vector_clear(&w->freed, sizeof(void *));
     mg_pointer_index_clear(&w->losing);
     mg_vector_clear(&w->lost_counts, sizeof(uint32_t));
+    mg_pointer_index_clear(&w->in_tuple);
+    mg_vector_clear(&w->places, sizeof(Py_ssize_t));
     mg_rows_clear(&w->rows);
     mg_map_end(&w->state.map);
     mg_pointer_index_clear(&w->state.cut_dicts);
@@ -244,5 +310,6 @@ mg_ways_clear(mg_ways *ways)
     mg_vector_clear(&ways->way_root, sizeof(uint32_t));
     mg_vector_clear(&ways->way_end, sizeof(uint32_t));
     mg_vector_clear(&ways->way_target, sizeof(uint32_t));
+    mg_vector_clear(&ways->way_hidden, sizeof(uint32_t));
     memset(ways, 0, sizeof(*ways));
 }

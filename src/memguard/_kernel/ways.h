@@ -25,6 +25,8 @@ typedef struct {
     PyObject *code;
     unsigned long thread;
     int64_t unexplained_count;
+    Py_ssize_t place;           /* in a tuple that C code may still be building, which
+                                   is no step, for nobody else may refer to it; or -1 */
 } mg_way_root;
 
 typedef struct {
@@ -39,12 +41,16 @@ typedef struct {
     PyTypeObject *own_type;
 } mg_ways_request;
 
+/* A way with more steps is given by its ends, unless several are asked for. */
+#define MG_MOST_STEPS 64
+
 typedef struct {
     mg_vector roots;            /* mg_way_root */
     mg_vector steps;            /* PyObject *, way by way, root first, target last */
     mg_vector way_root;         /* uint32_t: number of a root */
     mg_vector way_end;          /* uint32_t: in steps */
     mg_vector way_target;       /* uint32_t: place in targets */
+    mg_vector way_hidden;       /* uint32_t: steps left out in the middle */
     size_t freed_count;
     size_t freed_bytes;
     size_t object_count;

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from memguard import _names
+from memguard.heap.caches import cached_labels
 from memguard.heap.names import bases_of, namespace_of, plain_text, short_name, type_name
 
 _Namer = Callable[[Any, object], str | None]
@@ -135,17 +136,21 @@ def _reads(descriptor: Any, source: object, target: object) -> bool:
         return False  # a field without a value, or of another class
 
 
-def _referents(source: object) -> list[object]:
+def referents(source: object) -> list[object]:
     """List what a C type reports, but for the class and the dict of the object."""
-    own = (type(source), _names.instance_dict(source))
-    return [item for item in _names.referents_of(source) if not any(item is one for one in own)]
+    cls, attributes = type(source), _names.instance_dict(source)
+    return [
+        item
+        for item in _names.referents_of(source)
+        if item is not cls and (item is not attributes or attributes is None)
+    ]
 
 
 def _ordered(*names: str) -> _Namer:
     def name(source: object, target: object) -> str | None:
-        referents = _referents(source)
+        reported = referents(source)
         # What is missing is at the end: results that are kept for the next time.
-        for item, field in zip(referents, names, strict=False):
+        for item, field in zip(reported, names, strict=False):
             if item is target:
                 return f".{field}"
         return None
@@ -161,30 +166,7 @@ def _deque_item(source: deque[Any], target: object) -> str | None:
 
 
 def _cached(source: object, target: object) -> str | None:
-    """Name what an ``lru_cache`` keeps: arguments and results of calls, and the function.
-
-    It reports arguments, result and the class of the link for each call, then
-    its table and the function.
-    """
-    referents = _referents(source)
-    while len(referents) > 2 and _is_link_class(referents[2]):
-        if referents[0] is target:
-            return ".<cached arguments>"
-        if referents[1] is target:
-            return ".<cached result>"
-        del referents[:3]
-    return next(
-        (
-            name
-            for item, name in zip(referents, (".<calls>", ".__wrapped__"), strict=False)
-            if item is target
-        ),
-        None,
-    )
-
-
-def _is_link_class(thing: object) -> bool:
-    return type(thing) is type and type_name(thing) == "functools._lru_list_elem"
+    return cached_labels(referents(source), [target])[0]
 
 
 def _future_part(source: object, target: object) -> str | None:
@@ -223,8 +205,8 @@ def _variables(source: object, target: object) -> str | None:  # noqa: ARG001
 
 def _context_entry(source: object, target: object) -> str | None:
     """Name an entry of a context by its variable, which is reported after each value."""
-    referents = _referents(source)
-    for item, variable in pairwise(referents):
+    reported = referents(source)
+    for item, variable in pairwise(reported):
         if item is target and type(variable) is ContextVar:
             return f"[{plain_text(variable.name)}]"
     return _variables(source, target)
@@ -245,7 +227,7 @@ def _agent_field(source: object, target: object) -> str | None:
 
 def _position(source: object, target: object) -> str:
     cls = short_name(type_name(type(source)))
-    for position, item in enumerate(_referents(source)):
+    for position, item in enumerate(referents(source)):
         if item is target:
             return f".<reference {position} of {cls}>"
     return f".<reference of {cls}>"

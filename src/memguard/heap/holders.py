@@ -40,7 +40,9 @@ def holder_of(steps: Sequence[str], *, is_unexplained: bool = False) -> str:
         bare = _ITEM.sub("", step)
         if bare != step and "." in bare:
             return bare
-    return _ITEM.sub("", kept[-1])
+    last = _ITEM.sub("", kept[-1])
+    # The name of a built-in container says less than that.
+    return _ITEM.sub("", kept[0]) if is_unexplained and "." not in last else last
 
 
 def _is_carrier(step: str, before: str) -> bool:
@@ -54,7 +56,7 @@ def begin_of(objects: Sequence[object]) -> tuple[int, str]:
     (0, "") where the way is through none. How the loop comes to it is not what keeps
     something alive: it goes on until the work is done.
     """
-    loops = [place for place, thing in enumerate(objects) if _is_loop(thing)]
+    loops = [place for place, thing in enumerate(objects) if is_loop(thing)]
     if not loops:
         return 0, ""
     after = range(loops[-1] + 1, len(objects) - 1)
@@ -67,7 +69,8 @@ def begin_of(objects: Sequence[object]) -> tuple[int, str]:
     return 0, ""
 
 
-def _is_loop(thing: object) -> bool:
+def is_loop(thing: object) -> bool:
+    """Tell whether something is an event loop of asyncio."""
     return _has_base(type(thing), "asyncio.events.AbstractEventLoop")
 
 
