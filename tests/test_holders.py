@@ -65,6 +65,27 @@ def test_a_sleeping_task_is_where_the_way_begins():
     assert answer.holder.endswith("job().<local kept>")
 
 
+def test_a_task_is_called_by_its_name_and_by_nothing_else():
+    """Texts that a class of one's own keeps in a task are not shown."""
+
+    class Own(asyncio.Task):
+        __slots__ = ("job", "user")
+
+    async def job(kept):
+        await asyncio.sleep(100)
+
+    def begin():
+        thing = Thing()
+        task = Own(job(thing), loop=asyncio.get_running_loop(), name="fetch-18")
+        task.job, task.user, task.token = "secret", 31337, "secret"
+        return weakref.ref(thing), weakref.ref(task)
+
+    answer = _asked_while_it_runs(begin)
+    assert answer.paths[0].startswith("task 'fetch-18'._coro -> ")
+    assert "secret" not in answer.to_json()
+    assert "31337" not in answer.to_json()
+
+
 def test_a_timer_is_where_the_way_begins():
     """A method that is to be called later is held by its timer."""
 

@@ -5,9 +5,10 @@ through an event loop, which begin at the task or timer that the loop keeps goin
 Does not cover: the steps themselves (``ways``).
 """
 
+import itertools
 import re
 from collections.abc import Sequence
-from types import MemberDescriptorType, MethodType
+from types import GetSetDescriptorType, MemberDescriptorType, MethodType
 
 from memguard import _names
 from memguard.heap.names import bases_of, namespace_of, plain_text, type_name
@@ -75,18 +76,28 @@ def is_loop(thing: object) -> bool:
 
 
 def _has_base(cls: type, name: str) -> bool:
-    return any(type_name(base) == name for base in bases_of(cls))
+    return any(_is_called(base, name) for base in bases_of(cls))
+
+
+def _is_called(cls: type, name: str) -> bool:
+    return type(cls) is type and type_name(cls) == name
 
 
 def task_name(thing: object) -> str | None:
-    """Name a task of asyncio; its name is read without letting the task make it."""
-    if not _has_base(type(thing), "_asyncio.Task"):
+    """Name a task of asyncio; its name is read without letting the task make it.
+
+    It is reported after the coroutine. What a class made from that of asyncio adds is
+    reported before, and is nobody's business.
+    """
+    base = next((cls for cls in bases_of(type(thing)) if _is_called(cls, "_asyncio.Task")), None)
+    if base is None:
         return None
-    for part in _names.referents_of(thing):
-        if type(part) is str:
-            return f"task '{part}'"
-        if type(part) is int:
-            return f"task 'Task-{part}'"
+    field = namespace_of(base).get("_coro")
+    if type(field) is GetSetDescriptorType:
+        coroutine = field.__get__(thing, base)
+        for part, name in itertools.pairwise(_names.referents_of(thing)):
+            if part is coroutine and type(name) in (str, int):
+                return f"task '{name}'" if type(name) is str else f"task 'Task-{name}'"
     return "task"
 
 
