@@ -10,6 +10,7 @@ import random
 import sys
 import threading
 import types
+import weakref
 from collections import deque
 
 import pytest
@@ -534,6 +535,29 @@ def test_ended_agents_that_are_alive_are_named_by_their_holder(app):
     assert manager.ended_but_alive(older_than_seconds=0).count == 0
     with pytest.raises(UnknownAgentError):
         manager.why_alive("a-2")
+
+
+def test_contexts_of_a_pool_are_not_remembered():
+    """They are kept on purpose, and would not be handed out again."""
+    manager, pool = AgentLifecycleManager(remembers_ended=True), memguard.AgentMemoryPool()
+    for number in range(20):
+        with pool.context(f"a-{number}") as context, manager.agent(f"a-{number}", context):
+            pass
+        del context
+    assert pool.statistics().created_count == 1
+    assert manager.ended_but_alive(older_than_seconds=0).count == 0
+
+
+def test_what_remembers_ended_agents_is_no_cycle(app):
+    """It goes with its manager, though agents live on."""
+    gc.collect()
+    manager = AgentLifecycleManager(remembers_ended=True)
+    with manager.agent("lives on") as context:
+        app.KEPT = [context]
+    entries = weakref.ref(next(iter(manager._ended._entries.values()))[0].__callback__)
+    assert entries() is not None
+    del manager, context
+    assert entries() is None
 
 
 def test_ended_agents_are_remembered_only_when_wanted():

@@ -797,6 +797,11 @@ cdef list _counted(list failures):
     return failures
 
 
+def belongs_to_pool(context):
+    """Tell whether a context was made for a pool, which takes it back."""
+    return isinstance(context, AgentContext) and (<AgentContext> context)._ledger != NULL
+
+
 def cleanup_failure_count():
     """Tell how many calls of foreign code raised while contexts were cleaned up [count]."""
     return _failure_count

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from memguard._agents import belongs_to_pool
 from memguard.errors import UnknownAgentError
 from memguard.heap.retention import Retention, RetentionReport, who_holds
 
@@ -60,12 +61,18 @@ class EndedAgents:
         self._numbers = itertools.count()
 
     def add(self, agent_id: Hashable, context: Any) -> None:
-        """Remember one that ends now, until it dies."""
+        """Remember one that ends now, until it dies; not one that goes back to a pool."""
+        if belongs_to_pool(context):
+            # It would never be handed out again: a pool takes nobody's object, not
+            # even one that is referred to weakly.
+            return
         number = next(self._numbers)
-        forget = self._entries.pop
+        # By a method of this it would be a cycle, through the entry.
+        this = weakref.ref(self)
 
         def on_death(_: object) -> None:
-            forget(number, None)
+            if (ended := this()) is not None:
+                ended._entries.pop(number, None)
 
         self._entries[number] = (weakref.ref(context, on_death), agent_id, self._clock_seconds())
 
