@@ -151,6 +151,32 @@ def test_an_exception_that_is_kept_is_the_holder_of_its_frames(app):
     assert answer.holder.startswith("holding_app.LAST_ERROR")
 
 
+def test_an_exception_that_is_being_handled_is_the_holder_of_its_frames():
+    """No object refers to it, but the thread does, for as long as the except block runs."""
+    references = []
+
+    def fail():
+        thing = Thing()
+        references.append(weakref.ref(thing))
+        raise FailedError
+
+    def ask():
+        try:
+            fail()
+        except FailedError:
+            return why_alive(references.pop()())
+
+    def ask_in_generator():
+        yield ask()
+
+    for answer in ask(), *ask_in_generator():
+        assert answer.root == "thread"
+        begin = "thread MainThread <exception being handled>.__traceback__ -> "
+        assert answer.paths[0].startswith(begin)
+        assert answer.holder.startswith("thread MainThread <exception being handled>")
+        assert answer.freed_count == 1
+
+
 @pytest.mark.parametrize(
     "make", [OrderedDict, lambda: defaultdict(list)], ids=["ordered", "default"]
 )

@@ -184,6 +184,20 @@ visit_variables(_PyInterpreterFrame *frame, mg_running_frame *running,
             visit(running, MG_NAMESPACE, frame->f_locals, argument));
 }
 
+/* One for each except block that runs, those in generators among them. */
+static int
+visit_handled_exceptions(PyThreadState *thread, const mg_running_frame *running,
+                         mg_variable_visitor visit, void *argument)
+{
+    for (_PyErr_StackItem *item = thread->exc_info; item != NULL; item = item->previous_item) {
+        if (item->exc_value != NULL && item->exc_value != Py_None &&
+            !visit(running, MG_HANDLED_EXCEPTION, item->exc_value, argument)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 void
 mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
 {
@@ -209,7 +223,8 @@ mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
         if ((thread->dict != NULL &&
              !visit(&running, MG_THREAD_DATA, thread->dict, argument)) ||
             (thread->context != NULL &&
-             !visit(&running, MG_CURRENT_CONTEXT, thread->context, argument))) {
+             !visit(&running, MG_CURRENT_CONTEXT, thread->context, argument)) ||
+            !visit_handled_exceptions(thread, &running, visit, argument)) {
             return;
         }
     }

@@ -103,6 +103,7 @@ enum {
     MG_NAMESPACE = -2,
     MG_THREAD_DATA = -3,            /* of threading.local */
     MG_CURRENT_CONTEXT = -4,
+    MG_HANDLED_EXCEPTION = -5,
 };
 
 /* 0 from it stops the walk.  Innermost frames first, each of them at once. */

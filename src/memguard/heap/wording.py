@@ -29,6 +29,7 @@ _SPECIAL_VARIABLES = {
     -2: ".<local variables>",
     -3: "<thread-local data>",
     -4: "<current context>",
+    -5: "<exception being handled>",
 }
 _MODULE_STEPS = 3
 _INDEX = re.compile(r"\[\d+\]")
