@@ -166,6 +166,27 @@ def test_a_tuple_that_is_being_made_is_looked_into(length):
     assert answer.holders == (("C code, by tuple", 2),)
 
 
+@pytest.mark.parametrize("ask", [why_alive, lambda thing: who_holds([thing]).retentions[0]])
+def test_a_long_way_from_a_tuple_that_is_being_made_is_told_by_its_ends(ask):
+    """What stands for the tuple is one of the first end."""
+    answers = []
+    chain = [*_chain(200)]
+
+    def items():
+        yield chain.pop(0)
+        answers.append(ask(chain.pop()))
+
+    (first,) = items_made = tuple(items())
+    assert len(items_made) == 1
+    (text,) = answers[0].paths
+    assert text.startswith("1 reference that no object explains -> tuple[0] -> ")
+    # The tuple and 201 things, of which 32 at each end are told.
+    assert " (138 more) -> " in text
+    assert f"{__name__}.Thing.next (30 times) -> {__name__}.Thing -> (138" in text
+    assert text.endswith(f"{__name__}.Thing.next (31 times) -> {__name__}.Thing")
+    _take_apart(first)
+
+
 def test_a_tuple_that_is_being_made_can_be_finished_meanwhile(monkeypatch):
     """Another thread enlarges it while its ways are put into words: nobody else may hold it."""
     made, has_one, may_go_on = [], threading.Event(), threading.Event()

@@ -126,13 +126,16 @@ class Wording:
             objects: From the root to what was asked about.
             hidden_count: How many are left out amid them [count].
         """
+        kind, code, number, place = root
+        key = (kind, id(code), number, place, *map(id, objects[:-1]))
+        if kind == "unexplained" and place >= 0:
+            # A tuple that nobody may hold now; it stands for that.
+            objects = [(objects[0], None), *objects]
         hidden_count += max(len(objects) - 2 * LONGEST_NAMED_END, 0)
         if hidden_count and len(objects) > 2 * LONGEST_NAMED_END:
             objects = [*objects[:LONGEST_NAMED_END], *objects[-LONGEST_NAMED_END:]]
         if hidden_count or len(objects) <= _MODULE_STEPS + 1 or type(objects[-2]) not in KEEPERS:
             return _in_words(root, self._labelled(root, objects, hidden_count))
-        kind, code, number, thread = root
-        key = (kind, id(code), number, thread, *map(id, objects[:-1]))
         shared = self._shared.get(key)
         if shared is None:
             steps = self._labelled(root, objects, 0)
@@ -174,8 +177,7 @@ class Wording:
         end = LONGEST_NAMED_END if hidden_count else 0
         labels = self._labels(objects, end)
         if kind == "unexplained" and place >= 0:
-            # A tuple that nobody may hold now; it stands for that.
-            objects, labels = [(objects[0], None), *objects], [f"[{place}]", *labels]
+            labels[0] = f"[{place}]"
         return _Steps(objects, labels, end, hidden_count)
 
     def _labels(self, objects: list[object], end: int) -> list[str]:
