@@ -64,6 +64,14 @@ def test_a_way_of_very_many_steps_is_told_by_its_ends(app, paths):
         _take_apart(app.FIRST)
 
 
+def test_how_far_along_a_chain_it_is_does_not_make_another_holder(app):
+    """Things of one chain are counted together."""
+    app.FIRST, last = _chain(9)
+    things = [app.FIRST.next.next.next.next.next, last]
+    del last
+    assert who_holds(things).holders == ((f"{__name__}.Thing.next", 2),)
+
+
 def test_ways_to_each_of_a_long_chain_share_its_middle(app):
     """What the answer takes grows with the ways, not with the steps of all of them."""
     app.FIRST, _ = _chain(5000)

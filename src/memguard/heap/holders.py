@@ -16,6 +16,7 @@ from memguard.heap.names import bases_of, namespace_of, plain_text, type_name
 UNEXPLAINED = "C code"
 
 _ITEM = re.compile(r"(\[[^\[\]]*\]|\{[^{}]*\})$")
+_TIMES = re.compile(r" \(\d+ times\)$")
 _CARRIER = re.compile(
     r"(?:method|builtin_function_or_method|functools\.partial|cell|traceback"
     r"|\w*iterator|itertools\.\w+)\."
@@ -29,7 +30,7 @@ def holder_of(steps: Sequence[str], *, is_unexplained: bool = False) -> str:
     Methods, partial functions, tracebacks and the like only carry what somebody keeps:
     who keeps them is looked for. What C code holds is called so.
     """
-    before = [*(steps[:-1] or steps)]
+    before = [_TIMES.sub("", step) for step in steps[:-1] or steps]
     kept = [
         step
         for place, step in enumerate(before)
