@@ -65,6 +65,7 @@ extensions = [
     extension("_core", KERNEL.glob("*.c")),
     extension("_names", [KERNEL / name for name in ("labels.c", "names.c", "compat.c")]),
     extension("_retention", []),
+    extension("_growth", []),
     extension("_agents", []),
     extension("_registry", []),
     extension("_lives", []),

@@ -215,6 +215,8 @@ cdef extern from "_kernel/ways.h":
     ctypedef struct mg_ways_request:
         PyObject *asked
         PyObject *own_folder
+        int asker_holds
+        PyObject *root
         size_t most_ways
         int weighs
         double (*clock_seconds)()
@@ -241,3 +243,45 @@ cdef extern from "_kernel/ways.h":
 # For _retention.pyx, which so shares the one kernel and its state.
 cdef int find_ways(mg_ways_request *request, mg_ways *ways) except -2
 cdef void clear_ways(mg_ways *ways) noexcept
+
+
+cdef extern from "_kernel/census.h":
+    ctypedef struct mg_census_request:
+        size_t floor
+        size_t most_containers
+        PyTypeObject *deque_type
+
+    ctypedef struct mg_population:
+        PyTypeObject *type
+        uint64_t count
+        uint64_t bytes
+
+    ctypedef struct mg_counted_table:
+        size_t count
+
+    ctypedef struct mg_census:
+        mg_counted_table table
+        size_t floor
+        size_t pass_count
+        mg_vector changes
+        mg_vector populations
+        size_t object_count
+        double duration_seconds
+
+    int mg_census_take(mg_census *census, const mg_census_request *request)
+    PyObject *mg_census_find(const mg_census *census, uint64_t address, uint64_t type)
+    void mg_census_clear(mg_census *census)
+    void mg_newest_of(
+        PyTypeObject **types, size_t type_count, size_t most, PyObject **newest, size_t *met
+    )
+
+
+# For _growth.pyx.
+cdef int take_census(mg_census *census, const mg_census_request *request) except -2
+cdef PyObject *find_in_census(const mg_census *census, uint64_t address, uint64_t type) noexcept
+cdef void clear_census(mg_census *census) noexcept
+cdef void find_newest(
+    PyTypeObject **types, size_t type_count, size_t most, PyObject **newest, size_t *met
+) noexcept
+cdef void clear_populations(mg_vector *populations) noexcept
+cdef object name_of_type(PyTypeObject *type)

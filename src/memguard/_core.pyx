@@ -789,6 +789,40 @@ cdef void clear_ways(mg_ways *ways) noexcept:
     mg_ways_clear(ways)
 
 
+cdef int take_census(mg_census *census, const mg_census_request *request) except -2:
+    """Call the kernel; the objects that it saw may be gone once anything else runs."""
+    if MG_FREE_THREADED:
+        raise RuntimeError("a free-threaded build of Python cannot be scanned")
+    cdef int result = mg_census_take(census, request)
+    if PyErr_Occurred() != NULL:
+        PyErr_Clear()
+    return result
+
+
+cdef PyObject *find_in_census(
+    const mg_census *census, uint64_t address, uint64_t type
+) noexcept:
+    return mg_census_find(census, address, type)
+
+
+cdef void find_newest(
+    PyTypeObject **types, size_t type_count, size_t most, PyObject **newest, size_t *met
+) noexcept:
+    mg_newest_of(types, type_count, most, newest, met)
+
+
+cdef void clear_census(mg_census *census) noexcept:
+    mg_census_clear(census)
+
+
+cdef void clear_populations(mg_vector *populations) noexcept:
+    mg_vector_clear(populations, sizeof(mg_population))
+
+
+cdef object name_of_type(PyTypeObject *type):
+    return mg_type_name(type)
+
+
 cdef dict _build = {
     "optimised": bool(MG_OPTIMISED),
     "sanitized": bool(MG_SANITIZED),

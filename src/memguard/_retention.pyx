@@ -68,7 +68,14 @@ cdef tuple _root_of(mg_way_root *root):
     return ("running", code, root.variable, root.thread)
 
 
-def find_ways(tuple asked, str own_folder, size_t most_ways, bint weighs):
+def find_ways(
+    tuple asked,
+    str own_folder,
+    size_t most_ways,
+    bint weighs,
+    bint asker_holds=False,
+    object own_root=None,
+):
     """Find the shortest ways from a root to each of some objects, in one call.
 
     Args:
@@ -79,6 +86,8 @@ def find_ways(tuple asked, str own_folder, size_t most_ways, bint weighs):
             innermost of this thread, belong to the question.
         most_ways: For each target; they share no object but modules [count].
         weighs: Whether to find out what would be freed.
+        asker_holds: Variables of the frame that asks count like all others.
+        own_root: Variables that hold this count, too, though they are of own frames.
 
     Returns:
         Ways: (place of the target, root, objects from root to target, how many are left
@@ -103,6 +112,8 @@ def find_ways(tuple asked, str own_folder, size_t most_ways, bint weighs):
     memset(&request, 0, sizeof(request))
     request.asked = <PyObject *> asked
     request.own_folder = <PyObject *> own_folder
+    request.asker_holds = asker_holds
+    request.root = NULL if own_root is None else <PyObject *> own_root
     request.most_ways = most_ways
     request.weighs = weighs
     if find_ways_in_heap(&request, &ways) < 0:

@@ -47,7 +47,11 @@ is_of_question(mg_walk *w, const mg_running_frame *frame, PyObject *value)
         return 0;
     }
     if (!w->asker_seen && is_own_code(w, frame->code)) {
-        return 1;
+        return value != w->request->root;
+    }
+    if (w->request->asker_holds) {
+        w->asker_seen = 2;
+        return 0;
     }
     if (!w->asker_seen) {
         w->asker_seen = 1;

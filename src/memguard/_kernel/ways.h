@@ -34,6 +34,9 @@ typedef struct {
                                    what the caller gave, then the targets.  What is
                                    handed over by itself has references of calls. */
     PyObject *own_folder;       /* code from files in it belongs to the question */
+    int asker_holds;            /* variables of the frame that asks count as others do */
+    PyObject *root;             /* NULL, or what a variable of an own frame holds that
+                                   counts all the same */
     size_t most_ways;           /* for each target */
     int weighs;
     double (*clock_seconds)(void);
