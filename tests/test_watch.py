@@ -18,9 +18,12 @@ from memguard import _core
 from memguard.errors import HeadroomShortError, UnknownOptionError
 from memguard.events import Event
 from memguard.heap import snapshot as snapshots
+from memguard.heap.growth.report import GrowthFinding, GrowthReport
 from memguard.settings import WatchSettings
+from memguard.watching import growing
 from memguard.watching.events import (
     CollectionExplained,
+    ContainerGrows,
     ShapeGrows,
     ShapeOutgrown,
     ShapeOverBudget,
@@ -351,3 +354,66 @@ def test_what_it_is_asked_for_is_checked():
         memguard.watch(kind="dead")
     with pytest.raises(memguard.WrongSettingError, match="every_seconds"):
         memguard.watch(0)
+
+
+# What grows.
+
+
+def grown(count):
+    """A report in which one container has so many entries."""
+    finding = GrowthFinding(
+        "app.SESSIONS", "dict", 2.0, 512.0, count, "app.SESSIONS -> dict", unit="minute"
+    )
+    return GrowthReport((finding,), 30, 29.0, "minute", 4, 1000, 0.1, is_enough=True)
+
+
+def test_a_container_is_told_of_once_until_there_is_twice_as_much():
+    """By name, with its rate, in one line."""
+    already, counts = {}, []
+    for count in (50, 60, 99, 100, 150, 200):
+        already, events = growing.decide(grown(count), already)
+        counts += [event.count for event in events]
+    assert counts == [50, 100, 200]
+    assert events == (
+        ContainerGrows("app.SESSIONS", "dict", "app.SESSIONS -> dict", "", 200, 2.0, 512.0),
+    )
+    assert describe(events[0]) == "app.SESSIONS grows: 200 now, +2.0 a minute (0.5 KiB)"
+
+
+def test_the_holder_of_objects_of_a_type_is_part_of_the_line():
+    """For its name alone says less."""
+    event = ContainerGrows("app.Line", "type", "", "app.ORDERS[int]", 1200, 20.0, 2048.0)
+    assert describe(event) == (
+        "app.Line grows: 1,200 now, +20.0 a minute (2.0 KiB), held by app.ORDERS[int]"
+    )
+
+
+KEPT = []
+
+
+@pytest.mark.parametrize("leaks", [True, False], ids=["leaks", "is well"])
+def test_a_watch_tells_of_containers_that_grow(leaks, caplog):
+    """Once, by name and rate; and nothing of the same program without the leak, nor of itself."""
+    KEPT.clear()
+    minutes = iter(range(10_000))
+    settings = WatchSettings(steady_count=12, growth_count=4, warmup_count=2)
+    watch = memguard.Watch(
+        mode="inline", settings=settings, growth=True, clock=lambda: 60.0 * next(minutes)
+    )
+    told = []
+    with caplog.at_level(logging.WARNING, "memguard.watch"):
+        for _ in range(40):
+            KEPT.append([1])
+            if not leaks:
+                del KEPT[:-5]
+            told += watch.look()
+    watch.close()
+    found = [event for event in told if isinstance(event, ContainerGrows)]
+    assert [record.getMessage() for record in caplog.records] == [describe(one) for one in told]
+    if leaks:
+        assert [(event.name, event.kind) for event in found] == [(f"{__name__}.KEPT", "list")] * 2
+        # The clock is asked twice for each look.
+        assert found[0].per_minute_count == pytest.approx(0.5)
+    else:
+        assert found == []
+    KEPT.clear()

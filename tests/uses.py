@@ -32,5 +32,6 @@ CALLS = {
     "partial": lambda box: use(memguard.scan("live", max_objects=1000)),
     "hurried": lambda box: use(memguard.scan("garbage", budget_seconds=1e-9)),
     "created": lambda box: use(memguard.scan_created(int)),
+    "growth": lambda box: str(memguard.growth(int, 7, warmup=1, collect=False)),
     "counted": lambda box: memguard.detect_circular_references(),
 }

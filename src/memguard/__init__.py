@@ -92,6 +92,9 @@ if TYPE_CHECKING:
     from memguard.guard.guard import Guard, GuardStatistics, install, installed
     from memguard.heap.advice import Advice
     from memguard.heap.cuts import DEFAULT_CUTS, Cut
+    from memguard.heap.growth.measure import growth
+    from memguard.heap.growth.report import GrowthFinding, GrowthReport
+    from memguard.heap.growth.tracker import GrowthTracker
     from memguard.heap.loops import Edge
     from memguard.heap.report import ScanReport
     from memguard.heap.retention import (
@@ -138,6 +141,7 @@ if TYPE_CHECKING:
     )
     from memguard.watching.events import (
         CollectionExplained,
+        ContainerGrows,
         ShapeGrows,
         ShapeOutgrown,
         ShapeOverBudget,
@@ -172,6 +176,7 @@ __all__ = [
     "CollectorSettings",
     "ConfiguredCollector",
     "ConsoleApprover",
+    "ContainerGrows",
     "ContextClosed",
     "Crawl",
     "CrawlClosedError",
@@ -193,6 +198,9 @@ __all__ = [
     "EnteredTwiceError",
     "FreeList",
     "FrontierFullError",
+    "GrowthFinding",
+    "GrowthReport",
+    "GrowthTracker",
     "Guard",
     "GuardClosedError",
     "GuardSettings",
@@ -272,6 +280,7 @@ __all__ = [
     "current_agent",
     "detect_circular_references",
     "get_active_agent_count",
+    "growth",
     "install",
     "installed",
     "listen",
@@ -309,6 +318,7 @@ _HOMES = {
     "CollectorSettings": "settings",
     "ConfiguredCollector": "pressure.collector",
     "ConsoleApprover": "oversight.approvers",
+    "ContainerGrows": "watching.events",
     "Crawl": "crawling.crawl",
     "CrawlStatistics": "crawling.crawl",
     "CrawlingSettings": "settings",
@@ -324,6 +334,9 @@ _HOMES = {
     "DepthExceeded": "admission.refusals",
     "Edge": "heap.loops",
     "FreeList": "agents.pool",
+    "GrowthFinding": "heap.growth.report",
+    "GrowthReport": "heap.growth.report",
+    "GrowthTracker": "heap.growth.tracker",
     "Guard": "guard.guard",
     "GuardSettings": "settings",
     "GuardStatistics": "guard.guard",
@@ -371,6 +384,7 @@ _HOMES = {
     "current_agent": "agents.current",
     "detect_circular_references": "heap.scan",
     "get_active_agent_count": "agents.registry",
+    "growth": "heap.growth.measure",
     "install": "guard.guard",
     "installed": "guard.guard",
     "listen": "endpoint.listening",
@@ -397,7 +411,8 @@ if not TYPE_CHECKING:
         return value
 
     def _is_for_scans(name):
-        return _HOMES.get(name, "heap.").startswith("heap.")
+        home = _HOMES.get(name, "heap.")
+        return home.startswith("heap.") and not home.startswith("heap.growth.")
 
     # From 3.12 on the interpreter itself freezes some before it runs anything.
     _frozen_count = _gc.get_freeze_count()

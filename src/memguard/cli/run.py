@@ -31,6 +31,7 @@ examples:
   memguard run --type app.models.Context --min-size 3 -m app
   memguard run --every 60 --format json --output cycles.jsonl -m app
   memguard run --format html --output cycles.html app.py
+  memguard run --growth -m app           report what grew while it ran, too
   memguard run --write-baseline shapes.toml app.py     what there is is known
   memguard run --fail-on shapes.toml app.py            exit code 3 if more is there
   kill -USR1 PID                         report now, and go on
@@ -51,7 +52,7 @@ makes the exit code 3, unless the program itself failed: its own exit code stays
 The process then ends without taking its modules apart.
 """
 
-_WITHOUT_VALUE = ("-h", "--help", "--include-stdlib", "--verbose")
+_WITHOUT_VALUE = ("-h", "--help", "--growth", "--include-stdlib", "--verbose")
 
 
 def split_program(words: list[str]) -> tuple[list[str], argparse.Namespace]:
@@ -106,6 +107,12 @@ def add_to(commands: Any) -> None:
         help="report at intervals, too, such as 60 or 0.5 (default: no)",
     )
     add(
+        "--growth",
+        action="store_true",
+        help="look at the heap while the program runs, and report at its end which containers and"
+        " types grew steadily; text or json",
+    )
+    add(
         "--min-size",
         type=positive_count,
         default=1,
@@ -147,6 +154,12 @@ def run(options: argparse.Namespace) -> Callable[[], int]:
         raise MissingOutputError
     gate = Gate(options.write_baseline, options.fail_on)
     start = (program.module if options.module else program.script)(name, arguments)
+    sink = Sink(options.output)
+    sampler = None
+    if options.growth:
+        from memguard.cli.growing import GrowthSampler
+
+        sampler = GrowthSampler(sink, options.format)
     reporter = Reporter(
         ReportOptions(
             kinds=("garbage", "live") if options.kind == "both" else (options.kind,),
@@ -158,12 +171,14 @@ def run(options: argparse.Namespace) -> Callable[[], int]:
             max_objects=options.max_objects,
             budget_seconds=options.budget_seconds,
         ),
-        Sink(options.output),
+        sink,
         gate,
     )
     # The first handler runs last: after the program's own, and the report's.
     atexit.register(gate.exit_if_failed)
     reporter.start(options.every)
+    if sampler is not None:
+        sampler.start()
     if options.gc == "off":
         gc.disable()
 

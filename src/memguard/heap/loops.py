@@ -164,8 +164,8 @@ def open_path(objects: list[object], labels: list[str], names: list[str]) -> lis
 
 
 _CONTAINER_STEP = re.compile(
-    r"(?:dict|list|tuple|set|frozenset|_contextvars\.Context"
-    r"|collections\.(?:deque|defaultdict|OrderedDict|Counter))([\[{].*)"
+    r"(?:mappingproxy\.<mapping>|(?:dict|list|tuple|set|frozenset|_contextvars\.Context"
+    r"|collections\.(?:deque|defaultdict|OrderedDict|Counter))(?=[\[{]))(.*)"
 )
 
 

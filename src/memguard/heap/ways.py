@@ -6,14 +6,17 @@ the answer (``retention``).
 """
 
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memguard import _retention
+from memguard.heap.loops import display_names
 from memguard.heap.wording import Way, Wording
 
 _OWN_FOLDER = str(Path(__file__).parent.parent) + os.sep
+_OWN_VARIABLE = re.compile(r"^frame [\w.<>]+\(\)\.\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +71,39 @@ def named_ways(objects: Sequence[object]) -> list[str | None]:
         MemoryError: A native table could not be had.
     """
     return [ways[0].text if ways else None for ways in find_ways(objects, objects).ways]
+
+
+def ways_with_steps(
+    objects: Sequence[object], root: object = None
+) -> list[tuple[int, Way, list[object]]]:
+    """Find the shortest way to each object that has one, with the objects on it.
+
+    Args:
+        objects: What is asked about; the sequence itself does not count, but variables
+            of the frame that asks do.
+        root: What counts as a root, though only memguard's own variables hold it; it
+            is called by what it is.
+
+    Returns:
+        The place in *objects*, the way, and what lies on it, the object itself last;
+        the middle of a long one is left out.
+
+    Raises:
+        MemoryError: A native table could not be had.
+    """
+    found = _retention.find_ways(
+        (objects, *objects), _OWN_FOLDER, 1, False, asker_holds=True, own_root=root
+    )[0]
+    wording = Wording([steps for _, _, steps, _ in found])
+    ways = [wording.way(begin, steps, hidden) for _, begin, steps, hidden in found]
+    return [
+        (place, _named_by(root, way) if root is not None and steps[0] is root else way, steps)
+        for way, (place, _, steps, _) in zip(ways, found, strict=True)
+    ]
+
+
+def _named_by(root: object, way: Way) -> Way:
+    """Call a root by what it is, not by the variable of memguard that holds it."""
+    [name] = display_names([root])
+    text, holder = (_OWN_VARIABLE.sub(name, line, count=1) for line in (way.text, way.holder))
+    return replace(way, text=text, holder=holder)

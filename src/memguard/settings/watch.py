@@ -30,6 +30,8 @@ class WatchSettings(Room):
         steady_count: A shape grows steadily when in so many looks [count] later ones
             have more cycles than earlier ones, beyond chance, ...
         steady_ratio: ... and by this share at least.
+        growth_count: What grows is asked for after every so many looks [count], from
+            *steady_count* looks on.
         explain_every_seconds: Full collections are explained no more often than
             this [s], ...
         explain_pause_seconds: ... and only those that took so long at least [s].
@@ -61,5 +63,6 @@ class WatchSettings(Room):
         30, Number("looks", 6, 10**6, whole=True), "half an hour: no burst lasts as long"
     )
     steady_ratio: float = setting(0.2, Number("ratio", 0, above_minimum=True), "chosen: no drift")
+    growth_count: int = setting(10, _LOOKS, "chosen: to name what grows takes a collection's time")
     explain_every_seconds: float = setting(60.0, _SECONDS, "one fork a minute")
     explain_pause_seconds: float = setting(0.01, _SECONDS, "what a request notices")

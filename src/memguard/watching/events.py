@@ -68,6 +68,29 @@ class ShapeOverBudget(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerGrows(Event):
+    """A container has steadily more entries, or a type more objects.
+
+    Attributes:
+        name: What it is called, such as ``app.cache.SESSIONS``; or the name of the type.
+        kind: "dict", "list", "set", "deque", "lru_cache", or "type".
+        path: The references that lead to it; "" where none is known.
+        holder: Of a type: what holds its newest objects; "" where nobody is known.
+        count: Entries, or objects, that there are [count].
+        per_minute_count: How many come about in a minute [count].
+        per_minute_bytes: Memory that is known to come with them [bytes].
+    """
+
+    name: str
+    kind: str
+    path: str
+    holder: str
+    count: int
+    per_minute_count: float
+    per_minute_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionExplained(Event):
     """A full collection stopped the program, and this is what it freed.
 

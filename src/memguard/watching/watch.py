@@ -20,13 +20,10 @@ from memguard.heap.report import ScanReport
 from memguard.heap.scan import scan_beyond
 from memguard.heap.snapshot import can_fork
 from memguard.settings import WatchSettings
-from memguard.watching.events import (
-    CollectionExplained,
-    ShapeGrows,
-    ShapeOutgrown,
-    ShapeOverBudget,
-)
+from memguard.watching.events import CollectionExplained
 from memguard.watching.explaining import CollectionExplainer
+from memguard.watching.growing import ContainerLooks
+from memguard.watching.lines import describe
 from memguard.watching.trend import Look, Trend, decide, look_of
 
 _LOG = logging.getLogger("memguard.watch")
@@ -49,6 +46,8 @@ class Watch:
         events: Who is told.
         explain_collections: Say after long full collections what they freed; by
             snapshots, so on Linux only.
+        growth: Tell of containers and types that grow, too. Everything stands still for
+            that, also in mode "snapshot".
         clock: Seconds that only grow; tests give their own.
 
     Raises:
@@ -67,6 +66,7 @@ class Watch:
         settings: WatchSettings | None = None,
         events: EventBus | None = None,
         explain_collections: bool = True,
+        growth: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings or WatchSettings()
@@ -77,6 +77,7 @@ class Watch:
         self._budgets = dict(budgets or {})
         self._clock = clock
         self._trend = Trend()
+        self._containers = ContainerLooks(self.settings) if growth else None
         self._paths: dict[frozenset[str], str] = {}
         self._has_told_of_fallback = False
         self._looking = threading.Lock()
@@ -123,6 +124,15 @@ class Watch:
                 look.pause_seconds * 1e3,
                 look.fallback_reason,
             )
+        for event in events:
+            self._tell(event)
+        return (*events, *self._look_at_containers())
+
+    def _look_at_containers(self) -> tuple[Event, ...]:
+        if self._containers is None:
+            return ()
+        with self._looking:
+            events = self._containers.look(self._clock())
         for event in events:
             self._tell(event)
         return events
@@ -210,30 +220,6 @@ class Watch:
         self.events.emit(event)
 
 
-def describe(event: Event) -> str:
-    """Say an event of a watch in one line."""
-    if isinstance(event, ShapeOutgrown):
-        before = f"at most {event.most_before_count:,} before" if event.most_before_count else "new"
-        return f"{event.count:,} {event.quantity}, {before}: {event.path} [{event.key}]"
-    if isinstance(event, ShapeGrows):
-        return (
-            f"{event.count:,} {event.quantity}, {event.per_minute_count:+,.1f} a minute:"
-            f" {event.path} [{event.key}]"
-        )
-    if isinstance(event, ShapeOverBudget):
-        return (
-            f"{event.object_count:,} objects, {event.budget_count:,} are allowed for"
-            f" {event.pattern!r}: {event.path} [{event.key}]"
-        )
-    if isinstance(event, CollectionExplained):
-        most = ", ".join(f"{count:,} in {name}" for name, count in event.shapes[:3])
-        return (
-            f"a full collection took {event.pause_seconds * 1e3:,.1f} ms and freed"
-            f" {event.collected_count:,} objects: {most or 'none on cycles'}"
-        )
-    return repr(event)
-
-
 def watch(
     every_seconds: float | None = None,
     *,
@@ -243,6 +229,7 @@ def watch(
     settings: WatchSettings | None = None,
     events: EventBus | None = None,
     explain_collections: bool = True,
+    growth: bool = False,
 ) -> Watch:
     """Look at the heap every so often, and tell what changes, until it is closed.
 
@@ -254,6 +241,7 @@ def watch(
         settings: See `Watch`.
         events: See `Watch`.
         explain_collections: See `Watch`.
+        growth: See `Watch`.
 
     Returns:
         The watch, started; close it, or use it in a ``with`` block.
@@ -263,7 +251,8 @@ def watch(
         WrongSettingError: *every_seconds* is out of range.
 
     Cost:
-        A thread, and a scan every so often; see `memguard.scan` for a snapshot's.
+        A thread, and a scan every so often; see `memguard.scan` for a snapshot's, and
+        `GrowthTracker.observe` for *growth*.
     """
     settings = settings or WatchSettings()
     if every_seconds is not None:
@@ -275,4 +264,5 @@ def watch(
         settings=settings,
         events=events,
         explain_collections=explain_collections,
+        growth=growth,
     ).start()

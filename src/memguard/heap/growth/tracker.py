@@ -1,0 +1,192 @@
+"""Look at the heap again and again, and tell what grows.
+
+Covers: the looks, and which containers and types rise.
+Does not cover: what is told of them (``folding``), running a function (``measure``).
+"""
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+
+from memguard import _growth
+from memguard.errors import LimitOutOfRangeError
+from memguard.heap.growth.folding import Told, fold
+from memguard.heap.growth.history import History, Place, Series
+from memguard.heap.growth.owners import is_of_looks
+from memguard.heap.growth.places import Growing, length_of
+from memguard.heap.growth.report import GrowthFinding, GrowthReport
+from memguard.heap.growth.trend import LEAST_LOOKS, Rise, steady_rise
+
+_MOST_LOOKS = 64
+_MOST_CONTAINERS = 1 << 16
+_MOST_NAMED = 100
+_LEAST_ENTRIES = 4
+_LEAST_OBJECTS = 6
+_WARMUP_PART = 5
+
+
+class GrowthTracker:
+    """Tell what grows from look to look.
+
+    The first fifth of the looks is left out of the trend, for programs fill caches
+    when they begin. It holds no object of the program between looks. From the
+    65th look on each two that lie beside each other become one, so it takes as much memory
+    after a year as after an hour.
+
+    Args:
+        unit: What the places of looks count: "minute", or "run" of something.
+        floor: Containers are seen once they have so many entries [count, >= 1].
+        collect: Let the collector run before each look, so that cyclic garbage does
+            not count.
+        warmup_looks: Looks to leave out [count]; None: a fifth of them.
+        clock: Seconds that only grow, for looks whose place is not given.
+
+    Raises:
+        LimitOutOfRangeError: *floor* or *warmup_looks* is out of range.
+
+    Thread-safety:
+        Any thread.
+    """
+
+    def __init__(
+        self,
+        unit: str = "minute",
+        *,
+        floor: int = 4,
+        collect: bool = False,
+        warmup_looks: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if type(floor) is not int or floor < 1:
+            raise LimitOutOfRangeError("floor", floor, "a whole number of at least 1")
+        if warmup_looks is not None and (type(warmup_looks) is not int or warmup_looks < 0):
+            raise LimitOutOfRangeError(
+                "warmup_looks", warmup_looks, "a whole number of at least 0, or None for a fifth"
+            )
+        self._unit = unit
+        self._floor = floor
+        self._collect = collect
+        self._warmup = warmup_looks
+        self._clock = clock
+        self._census = _growth.Census(floor, _MOST_CONTAINERS)
+        self._history = History(_MOST_LOOKS)
+        self._told: list[Told] = []
+        self._lock = threading.Lock()
+        self._begun: float | None = None
+
+    @property
+    def look_count(self) -> int:
+        """Looks that are remembered [count]."""
+        return self._history.look_count
+
+    def observe(self, place: float | None = None) -> bool:
+        """Look at the heap.
+
+        Args:
+            place: The number of the run, or the time in minutes; larger than
+                before. None: minutes since the first look.
+
+        Returns:
+            Whether looks were put together, so that half as many are enough from now on.
+
+        Raises:
+            LimitOutOfRangeError: *place* is not larger than before.
+            MemoryError: A native table could not be had; this look is left out.
+
+        Cost:
+            Everything stands still for 0.3 of a ``gc.collect()`` with a million objects;
+            see ``benchmarks/growth.py``.
+        """
+        if self._collect:
+            gc.collect()
+        with self._lock:
+            if place is None:
+                now = self._clock() / 60
+                self._begun = now if self._begun is None else self._begun
+                place = now - self._begun
+            places = self._history.places
+            if places and not place > places[-1]:
+                raise LimitOutOfRangeError("place", place, f"a number above {places[-1]:g}")
+            changes, types = self._census.take()
+            return self._history.add(place, changes, types)
+
+    def report(self, root: object = None) -> GrowthReport:
+        """Tell what grew steadily in the looks so far.
+
+        Args:
+            root: What things may be held by besides modules, frames and threads, such
+                as the function that was run.
+
+        Raises:
+            MemoryError: A native table could not be had.
+
+        Cost:
+            0.55 of a ``gc.collect()`` with a million objects if something grows; see there.
+        """
+        with self._lock:
+            history = self._history
+            first = history.look_count // _WARMUP_PART if self._warmup is None else self._warmup
+            places = history.places[first:]
+            is_enough = len(places) >= LEAST_LOOKS
+            containers = self._rising_containers(first) if is_enough else []
+            types = self._rising_types(first) if is_enough else []
+            # Not its own table: what changed until the next look would be lost.
+            census = _growth.Census(self._floor, _MOST_CONTAINERS)
+            told = fold(_alive(containers, census), types, self._unit, census.newest, root)
+            return GrowthReport(
+                findings=self._with_gone(told, {key for key, _, _ in containers}),
+                look_count=len(places),
+                extent=places[-1] - places[0] if places else 0.0,
+                unit=self._unit,
+                floor=self._census.floor,
+                object_count=self._census.object_count,
+                duration_seconds=self._census.duration_seconds,
+                is_enough=is_enough,
+            )
+
+    def _with_gone(self, told: list[Told], rising: set[Place]) -> tuple[GrowthFinding, ...]:
+        """Add what rose until it went after the last look, by the name that it had.
+
+        What only a function of the program holds goes when that ends.
+        """
+        found = frozenset().union(*(keys for _, keys in told))
+        names = {finding.name for finding, _ in told}
+        gone = [
+            one
+            for one in self._told
+            if one.keys & rising and not one.keys & found and one.finding.name not in names
+        ]
+        explained = {name for finding, _ in gone for name, _ in finding.types}
+        kept = [one for one in told if one.keys or one.finding.name not in explained]
+        self._told = [*gone, *(one for one in told if one.keys)]
+        return tuple(one.finding for one in [*gone, *kept])
+
+    def _rising_containers(self, first: int) -> list[tuple[Place, Rise, Series]]:
+        rising = []
+        for place, series in self._history.containers(first):
+            rise = steady_rise(series.places, series.counts, _LEAST_ENTRIES)
+            if rise is not None:
+                rising.append((place, rise, series))
+        rising.sort(key=lambda item: -item[1].per_unit)
+        return rising[:_MOST_NAMED]
+
+    def _rising_types(self, first: int) -> list[tuple[str, Rise, Series]]:
+        rising = []
+        for name, series in self._history.types(first):
+            if is_of_looks(name):
+                continue
+            rise = steady_rise(series.places, series.counts, _LEAST_OBJECTS)
+            if rise is not None:
+                rising.append((name, rise, series))
+        return rising
+
+
+def _alive(rising: list[tuple[Place, Rise, Series]], census: _growth.Census) -> list[Growing]:
+    """Hold what is still there and was not replaced by something else."""
+    found = census.find([place for place, _, _ in rising]) if rising else []
+    return [
+        Growing(container, rise, series, key)
+        for container, (key, rise, series) in zip(found, rising, strict=True)
+        if container is not None and length_of(container) >= series.counts[-1] / 2
+    ]

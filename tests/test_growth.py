@@ -1,0 +1,459 @@
+"""What grows with each run is found and named, and nothing else is."""
+
+import asyncio
+import collections
+import functools
+import itertools
+import json
+import random
+import struct
+import subprocess
+import sys
+import weakref
+
+import pytest
+
+import memguard
+from memguard.heap.growth.history import History
+from memguard.heap.growth.trend import steady_rise
+
+RECORD = struct.Struct("=6Q")
+numbers = itertools.count()
+
+
+class Node:
+    """An object of the program."""
+
+
+# The trend.
+
+PLACES = list(range(51))
+
+
+def rise(values, least=4):
+    return steady_rise(PLACES[: len(values)], values, least)
+
+
+def test_one_entry_a_run_has_the_slope_of_one():
+    """Exactly."""
+    assert rise(PLACES).per_unit == 1.0
+
+
+def test_an_entry_now_and_then_has_the_mean_slope():
+    """Though the median of the slopes between neighbours is zero."""
+    assert rise([place // 5 for place in PLACES]).per_unit == pytest.approx(0.2, abs=0.02)
+
+
+def test_noise_does_not_hide_a_leak_nor_move_its_slope():
+    """Requests in flight come and go beside it."""
+    noise = random.Random(1)
+    values = [3 * place + noise.randrange(6) for place in PLACES]
+    assert rise(values).per_unit == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [min(place, 20) for place in PLACES],
+        [7] * 20 + [70] * 31,
+        [place % 12 for place in PLACES],
+        [int(40 * (1 - 0.9**place)) for place in PLACES],
+        [50 - place for place in PLACES],
+        [5] * 51,
+        [0, 1, 2],
+    ],
+    ids=["fills and stops", "one step", "saw-tooth", "saturates", "falls", "constant", "few"],
+)
+def test_what_does_not_rise_steadily_is_no_growth(values):
+    """Caches, pools, buffers and queues."""
+    assert rise(values) is None
+
+
+def test_a_queue_that_comes_and_goes_is_hardly_ever_growth():
+    """A random walk is in order by chance more often than independent numbers."""
+    noise = random.Random(2)
+    found = 0
+    for _ in range(400):
+        values = [0]
+        for _ in range(50):
+            values.append(max(0, values[-1] + noise.choice((-2, -1, 0, 1, 2))))
+        found += rise(values) is not None
+    assert found <= 4
+
+
+# The looks that are remembered.
+
+
+def pack(*records):
+    return b"".join(RECORD.pack(*record) for record in records)
+
+
+def test_looks_that_become_one_keep_both_ends():
+    """The length before the first and after the last, and the rate stays what it was."""
+    history = History(8)
+    halved = 0
+    for look in range(30):
+        changes = pack((16, 32, 10 + look - 1, 10 + look, 100, 0)) if look else b""
+        halved += history.add(look, changes, [("app.Node", 5 + look, 50)])
+    assert halved > 0
+    assert history.look_count <= 8
+    [(place, series)] = history.containers(0)
+    assert place == (16, 32)
+    assert [count - at for count, at in zip(series.counts, series.places, strict=True)] == (
+        [10] * len(series.places)
+    )
+    [(name, types)] = history.types(0)
+    assert name == "app.Node"
+    assert [count - at for count, at in zip(types.counts, types.places, strict=True)] == (
+        [5] * len(types.places)
+    )
+
+
+# The whole.
+
+SESSIONS = {}
+
+
+def test_a_registry_is_named_by_its_module():
+    """With one entry per run, exactly."""
+    SESSIONS.clear()
+
+    def run():
+        SESSIONS[f"user-{next(numbers)}"] = Node()
+
+    report = memguard.growth(run, 20)
+    [finding] = report.findings
+    assert finding.text == f"{__name__}.SESSIONS +1.00 entry per run"
+    assert finding.kind == "dict"
+    assert finding.entries_per_run == 1.0
+    assert finding.bytes_per_run > object.__sizeof__(Node())
+    assert (f"{__name__}.Node", 1.0) in finding.types
+    assert report.look_count == 21
+    assert str(finding) in str(report)
+    assert json.loads(report.to_json())["findings"][0]["name"] == finding.name
+    SESSIONS.clear()
+
+
+def test_a_list_of_nodes_without_a_container_is_told_by_its_type():
+    """Each holds the one before."""
+    head = [Node()]
+
+    def run():
+        node = Node()
+        node.before = head[0]
+        head[0] = node
+
+    [finding] = memguard.growth(run, 20).findings
+    assert (finding.kind, finding.name) == ("type", f"{__name__}.Node")
+    assert finding.entries_per_run == 1.0
+
+
+class Cache:
+    """A cache that keeps more for each request in several tables."""
+
+    def __init__(self):
+        self.by_id = {}
+        self.order = []
+        self.lines = collections.defaultdict(dict)
+
+
+CACHE = Cache()
+
+
+def test_tables_of_one_object_are_one_finding():
+    """The first of them, and the others beside it."""
+
+    def run():
+        number = next(numbers)
+        CACHE.by_id[number] = Node()
+        CACHE.order.append(number)
+        CACHE.lines["all"][number] = None
+
+    [finding] = memguard.growth(run, 20).findings
+    assert finding.name == f"{__name__}.CACHE.by_id"
+    assert f"{__name__}.CACHE.order" in finding.also
+    assert len(finding.also) == 2
+
+
+def test_coroutines_run_in_one_loop():
+    """Which is looked at while it is there, with the timers that it holds."""
+    loops = set()
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        loops.add(id(loop))
+        loop.call_later(3600, int)
+
+    [finding] = memguard.growth(run, 20).findings
+    assert len(loops) == 1
+    assert finding.name.endswith("._scheduled")
+
+
+def test_an_error_of_the_function_passes():
+    """And no coroutine is left that was never awaited."""
+
+    async def fails():
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        memguard.growth(fails, 10)
+
+    def fails_at_once():
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        memguard.growth(fails_at_once, 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"runs": 6}, "runs"),
+        ({"runs": True}, "runs"),
+        ({"warmup": 0}, "warmup"),
+        ({"floor": 0}, "floor"),
+    ],
+)
+def test_numbers_out_of_range_are_named(arguments, named):
+    """Before anything runs."""
+    with pytest.raises(memguard.LimitOutOfRangeError, match=named):
+        memguard.growth(lambda: pytest.fail("it ran"), **arguments)
+
+
+def test_what_cannot_be_called_is_refused():
+    """With what to give."""
+    with pytest.raises(memguard.WrongTypeError, match="lambda"):
+        memguard.growth(3)
+
+
+def test_bounded_containers_are_no_finding_before_they_are_full():
+    """They say themselves how long they may become."""
+    last = collections.deque(maxlen=1000)
+
+    @functools.lru_cache(maxsize=1000)
+    def cached(number):
+        return [number]
+
+    def run():
+        last.append(cached(next(numbers)))
+
+    assert memguard.growth(run, 20).findings == ()
+
+
+class Hostile(dict):
+    """Whatever is asked of it fails."""
+
+    def fail(self, *_):
+        raise AssertionError("asked")
+
+    __len__ = __iter__ = __repr__ = __eq__ = __getitem__ = __contains__ = fail
+    __hash__ = __bool__ = items = keys = values = fail
+
+
+class Liar(type):
+    """So do its classes."""
+
+    @property
+    def __name__(cls):
+        raise AssertionError("asked")
+
+
+class Attributes(metaclass=Liar):
+    def __getattribute__(self, name):
+        raise AssertionError("asked")
+
+
+def test_no_code_of_the_program_runs():
+    """Nor of its classes."""
+    store = Hostile()
+
+    def run():
+        dict.__setitem__(store, next(numbers), Attributes())
+
+    [finding] = memguard.growth(run, 20).findings
+    assert finding.entries_per_run == 1.0
+
+
+def test_a_tracker_says_when_it_knows_too_little():
+    """And takes places that rise only."""
+    tracker = memguard.GrowthTracker("run")
+    tracker.observe(1)
+    assert not tracker.report().is_enough
+    assert "too few looks" in str(tracker.report())
+    with pytest.raises(memguard.LimitOutOfRangeError, match="place"):
+        tracker.observe(1)
+
+
+def test_a_tracker_on_a_schedule_counts_by_the_minute():
+    """However long it runs, it remembers no more than 64 looks."""
+    seconds = itertools.count(step=30)
+    tracker = memguard.GrowthTracker(clock=lambda: next(seconds))
+    store = {}
+    for number in range(150):
+        store[number] = Node()
+        tracker.observe()
+    assert tracker.look_count <= 64
+    report = tracker.report()
+    [finding] = report.findings
+    assert finding.text.endswith("+2.00 entries per minute")
+    assert report.unit == "minute"
+
+
+def test_a_tracker_does_not_find_itself():
+    """What it remembers is no part of what grows."""
+    tracker = memguard.GrowthTracker("run")
+    for number in range(60):
+        tracker.observe(number)
+    assert tracker.report().findings == ()
+
+
+# On the command line.
+
+LEAKING = """
+import sys, time
+from memguard import GrowthTracker
+
+class Service:
+    def __init__(self):
+        self.sessions = {}
+        self.looks = 0
+
+def main():
+    # An entry for each look, however slow the machine is.
+    service = Service()
+    observe = GrowthTracker.observe
+
+    def counted(tracker, *place):
+        service.looks += 1
+        service.sessions[service.looks] = [service.looks]
+        return observe(tracker, *place)
+
+    GrowthTracker.observe = counted
+    while service.looks < int(sys.argv[1]):
+        time.sleep(0.001)
+    GrowthTracker.observe = observe
+
+main()
+"""
+
+
+def run_with_growth(tmp_path, *options):
+    script = tmp_path / "service.py"
+    script.write_text(LEAKING)
+    command = [sys.executable, "-m", "memguard", "run", "--growth", *options, str(script), "30"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stderr
+
+
+def test_a_program_is_looked_at_while_it_runs(tmp_path):
+    """What only its main function held is named, though that has ended."""
+    said = run_with_growth(tmp_path)
+    assert "__main__.Service.sessions +" in said
+    assert "frame main().service" in said
+    assert "entries per minute" in said
+
+
+def test_growth_is_also_a_document(tmp_path):
+    """One object per line, as for cycles."""
+    lines = run_with_growth(tmp_path, "--format", "json").splitlines()
+    [document] = [one for one in map(json.loads, lines) if one["kind"] == "growth"]
+    assert document["findings"][0]["name"] == "__main__.Service.sessions"
+
+
+def test_what_went_after_the_last_look_keeps_the_name_that_it_had():
+    """As a variable of a function that ended; what was emptied before is no finding."""
+    tracker = memguard.GrowthTracker("run", collect=True, warmup_looks=0)
+    holder = Node()
+    holder.held = []
+    for number in range(20):
+        holder.held.append([number])
+        tracker.observe(number)
+        if number == 15:
+            [finding] = tracker.report().findings
+            assert finding.name.endswith("Node.held")
+    del holder.held
+    [finding] = tracker.report().findings
+    assert finding.name.endswith("Node.held")
+    for number in range(20, 25):
+        tracker.observe(number)
+    assert tracker.report().findings == ()
+
+
+def leaking_closure():
+    rows, by_id = [], {}
+
+    def run():
+        rows.append((next(numbers), Node()))
+        by_id[next(numbers)] = None
+        by_id[next(numbers)] = None
+
+    return run
+
+
+def test_what_only_the_function_holds_is_named_by_it():
+    """A function that was made for the call is held by memguard alone, and counts all the same."""
+    report = memguard.growth(leaking_closure(), 20)
+    assert sorted(finding.name for finding in report.findings) == [
+        "function leaking_closure.<locals>.run().<closure by_id>",
+        "function leaking_closure.<locals>.run().<closure rows>",
+    ]
+    assert "memguard" not in str(report)
+
+
+def test_keys_of_a_weak_dictionary_that_its_values_hold_are_named():
+    """The well-known way to make one leak: a value that refers to its key."""
+    table = weakref.WeakKeyDictionary()
+
+    def run():
+        key = Node()
+        table[key] = [key]
+
+    [finding] = memguard.growth(run, 20).findings
+    assert finding.name == "weakref.WeakKeyDictionary.data"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: collections.deque(maxlen=500),
+        lambda: type("Cache", (dict,), {"max_entries": 500})(),
+        lambda: type("Cache", (dict,), {"__slots__": ("_maxsize",)})(),
+    ],
+    ids=["deque", "class", "slot"],
+)
+def test_what_says_how_long_it_may_become_is_told_once_it_is_longer(make):
+    """And not before; a deque never is."""
+    store = make()
+    if hasattr(type(store), "_maxsize"):
+        store._maxsize = 500
+    add = (
+        store.append
+        if isinstance(store, collections.deque)
+        else lambda n: dict.update(store, {n: [n]})
+    )
+
+    def run():
+        add(next(numbers))
+
+    assert memguard.growth(run, 20).findings == ()
+    for _ in range(600):
+        run()
+    found = memguard.growth(run, 20).findings
+    assert [finding.kind for finding in found] == ([] if hasattr(store, "maxlen") else ["dict"])
+
+
+def test_a_limit_of_something_else_is_none():
+    """Of bytes, of what lies beside, or of another name."""
+
+    class Service:
+        client_max_size = 10_000
+        max_size = 10**7
+        max_iterations = 500
+
+        def __init__(self):
+            self.rows = []
+
+    service = Service()
+    [finding] = memguard.growth(lambda: service.rows.append([1]), 20).findings
+    assert finding.name.endswith("Service.rows")
