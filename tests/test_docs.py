@@ -21,6 +21,7 @@ PROGRAMS = [
     *(*DOCUMENTS, "docs/collector.md", "docs/delegation.md"),
     *("docs/crawling.md", "docs/production.md", "docs/guard.md", "docs/memory-limits.md"),
     *("docs/oversight.md", "docs/retention.md", "docs/rollback.md", "docs/running-process.md"),
+    "docs/growth.md",
 ]
 
 PYTHON = re.compile(

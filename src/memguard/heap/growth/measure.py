@@ -48,8 +48,8 @@ def growth(
         Exception: Whatever *function* raises.
 
     Cost:
-        The runs, and at most 51 looks: with a million objects 1.3 times a ``gc.collect()``
-        each, 0.3 without *collect*; see ``benchmarks/growth.py``.
+        The runs, and at most 51 looks: with a million objects up to 1.5 times a ``gc.collect()``
+        each, 0.3 to 0.5 without *collect*; see ``benchmarks/growth.py``.
     """
     if not callable(function):
         raise wrong_type("function", function, "a function without arguments, or a lambda")

@@ -95,8 +95,8 @@ class GrowthTracker:
             MemoryError: A native table could not be had; this look is left out.
 
         Cost:
-            Everything stands still for 0.3 of a ``gc.collect()`` with a million objects;
-            see ``benchmarks/growth.py``.
+            Everything stands still for 0.3 to 0.5 of a ``gc.collect()`` with a million
+            objects; see ``benchmarks/growth.py``.
         """
         if self._collect:
             gc.collect()
@@ -122,7 +122,8 @@ class GrowthTracker:
             MemoryError: A native table could not be had.
 
         Cost:
-            0.55 of a ``gc.collect()`` with a million objects if something grows; see there.
+            0.55 to 0.9 of a ``gc.collect()`` with a million objects if something grows;
+            see there.
         """
         with self._lock:
             history = self._history
