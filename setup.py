@@ -66,6 +66,7 @@ extensions = [
     extension("_names", [KERNEL / name for name in ("labels.c", "names.c", "compat.c")]),
     extension("_retention", []),
     extension("_growth", []),
+    extension("_owners", []),
     extension("_agents", []),
     extension("_registry", []),
     extension("_lives", []),

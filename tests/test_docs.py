@@ -20,8 +20,8 @@ DOCUMENTS = [
 PROGRAMS = [
     *(*DOCUMENTS, "docs/collector.md", "docs/delegation.md"),
     *("docs/crawling.md", "docs/production.md", "docs/guard.md", "docs/memory-limits.md"),
-    *("docs/oversight.md", "docs/retention.md", "docs/rollback.md", "docs/running-process.md"),
-    "docs/growth.md",
+    *("docs/oversight.md", "docs/rollback.md", "docs/running-process.md"),
+    *("docs/growth.md", "docs/owners.md", "docs/retention.md"),
 ]
 
 PYTHON = re.compile(

@@ -240,9 +240,61 @@ cdef extern from "_kernel/ways.h":
     void mg_ways_clear(mg_ways *ways)
 
 
-# For _retention.pyx, which so shares the one kernel and its state.
+cdef extern from "_kernel/owners.h":
+    const uint32_t MG_SHARED
+    const uint32_t MG_NOBODY
+    const uint32_t MG_UNHELD
+    const uint32_t MG_UNKNOWN_OWNER
+
+    ctypedef struct mg_amount:
+        uint64_t size_bytes
+        uint64_t count
+
+    ctypedef struct mg_estate:
+        mg_amount retained
+        mg_amount own
+        uint64_t thread
+
+    ctypedef struct mg_belonging:
+        mg_amount retained
+        uint32_t owner
+
+    ctypedef struct mg_owners_request:
+        PyObject *asked
+        PyObject *question
+        PyObject *own_folder
+        size_t mark_count
+        const uint32_t *mark_owners
+        size_t owner_count
+        size_t first_of_garbage
+        const uint64_t *owner_threads
+        double (*clock_seconds)()
+        PyObject *name_key
+        PyTypeObject *own_type
+
+    ctypedef struct mg_owners:
+        mg_vector estates
+        mg_vector belongings
+        mg_amount shared
+        mg_amount all
+        size_t object_count
+        size_t side_table_bytes
+        double duration_seconds
+
+    int mg_find_owners(const mg_owners_request *request, mg_owners *owners)
+    void mg_owners_clear(mg_owners *owners)
+    int mg_find_instances(PyObject *types, PyTypeObject *own_type, mg_vector *objects)
+    int mg_find_thread_data(mg_vector *kept, mg_vector *threads)
+
+
+# For _retention.pyx and _owners.pyx, which so share the one kernel and its state.
 cdef int find_ways(mg_ways_request *request, mg_ways *ways) except -2
 cdef void clear_ways(mg_ways *ways) noexcept
+cdef int find_owners(mg_owners_request *request, mg_owners *owners) except -2
+cdef void clear_owners(mg_owners *owners) noexcept
+cdef int find_instances(PyObject *types, mg_vector *objects) except -2
+cdef int find_thread_data(mg_vector *kept, mg_vector *threads) except -2
+cdef void clear_vector(mg_vector *vector, size_t item_bytes) noexcept
 
 
 cdef extern from "_kernel/census.h":

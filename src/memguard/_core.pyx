@@ -772,10 +772,15 @@ cdef extern from *:
     PyObject **_tuple_items "mg_tuple_items" (tuple items)
 
 
-cdef int find_ways(mg_ways_request *request, mg_ways *ways) except -2:
-    """Call the kernel; the caller owns what is in the answer before anything else runs."""
+cdef int _require_countable() except -1:
     if MG_FREE_THREADED:
         raise RuntimeError("a free-threaded build of Python cannot be scanned")
+    return 0
+
+
+cdef int find_ways(mg_ways_request *request, mg_ways *ways) except -2:
+    """Call the kernel; the caller owns what is in the answer before anything else runs."""
+    _require_countable()
     request.own_type = <PyTypeObject *> HeapGraph
     request.name_key = <PyObject *> _NAME_KEY
     request.clock_seconds = mg_monotonic_seconds
@@ -791,8 +796,7 @@ cdef void clear_ways(mg_ways *ways) noexcept:
 
 cdef int take_census(mg_census *census, const mg_census_request *request) except -2:
     """Call the kernel; the objects that it saw may be gone once anything else runs."""
-    if MG_FREE_THREADED:
-        raise RuntimeError("a free-threaded build of Python cannot be scanned")
+    _require_countable()
     cdef int result = mg_census_take(census, request)
     if PyErr_Occurred() != NULL:
         PyErr_Clear()
@@ -821,6 +825,37 @@ cdef void clear_populations(mg_vector *populations) noexcept:
 
 cdef object name_of_type(PyTypeObject *type):
     return mg_type_name(type)
+
+
+cdef int find_owners(mg_owners_request *request, mg_owners *owners) except -2:
+    """Call the kernel; what it is asked with holds for the question only."""
+    _require_countable()
+    request.own_type = <PyTypeObject *> HeapGraph
+    request.name_key = <PyObject *> _NAME_KEY
+    request.clock_seconds = mg_monotonic_seconds
+    cdef int result = mg_find_owners(request, owners)
+    if PyErr_Occurred() != NULL:
+        PyErr_Clear()
+    return result
+
+
+cdef void clear_owners(mg_owners *owners) noexcept:
+    mg_owners_clear(owners)
+
+
+cdef int find_instances(PyObject *types, mg_vector *objects) except -2:
+    """Call the kernel; the caller owns what is in the answer before anything else runs."""
+    _require_countable()
+    return mg_find_instances(types, <PyTypeObject *> HeapGraph, objects)
+
+
+cdef int find_thread_data(mg_vector *kept, mg_vector *threads) except -2:
+    """Call the kernel; the caller owns what is in the answer before anything else runs."""
+    return mg_find_thread_data(kept, threads)
+
+
+cdef void clear_vector(mg_vector *vector, size_t item_bytes) noexcept:
+    mg_vector_clear(vector, item_bytes)
 
 
 cdef dict _build = {

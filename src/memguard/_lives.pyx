@@ -492,6 +492,14 @@ def current_life():
     return _current_life()
 
 
+def life_in(context):
+    """Give the innermost life that has not ended in a copy of the context variables, or None."""
+    cdef Life life = context.get(_current)
+    while life is not None and life.has_ended:
+        life = life.parent
+    return life
+
+
 def enter(Life life):
     """Let a life be the current one; gives a token for `leave`."""
     return PyContextVar_Set(_current, life)

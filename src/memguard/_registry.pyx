@@ -17,6 +17,8 @@ cimport cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.ref cimport PyObject, PyTypeObject, Py_INCREF, Py_DECREF
 
+from _weakref import getweakrefs as _weak_references
+
 from memguard.errors import (
     AgentIdTakenError as _AgentIdTakenError,
     WrongTypeError as _WrongTypeError,
@@ -76,6 +78,22 @@ def get_active_agent_count():
         Any thread; takes no lock.
     """
     return _active_count
+
+
+@cython.binding(True)
+def ids_of(agent):
+    """List the ids under which an object is registered, in any table.
+
+    Cost: O(weak references to the object).
+    """
+    cdef _Entry entry
+    found = []
+    for reference in _weak_references(agent):
+        if type(reference) is _Entry:
+            entry = <_Entry> reference
+            if entry._collector is not None:
+                found.append(entry._agent_id)
+    return found
 
 
 cdef void _tell(on_death, agent_id, metadata) noexcept:
@@ -276,6 +294,16 @@ cdef class WeakAgentRegistry:
         for entry in list(self._entries.values()):
             if entry.is_alive():
                 found.append(entry._agent_id)
+        return found
+
+    def living(self):
+        """List (id, agent) of the living agents; no id is hashed or compared."""
+        cdef _Entry entry
+        found = []
+        for entry in list(self._entries.values()):
+            agent = entry.agent()
+            if agent is not None and entry._collector is not None:
+                found.append((entry._agent_id, agent))
         return found
 
     def __repr__(self):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 
 from growth import print_growth
@@ -25,7 +26,7 @@ CLASSES = {
     _lives.Mourner: set(),
     _lives.Block: set(),
 }
-FUNCTIONS = {"clean_up_plain", "current_agent", "current_life", "enter", "leave"}
+FUNCTIONS = {"clean_up_plain", "current_agent", "current_life", "enter", "leave", "life_in"}
 
 
 def check_that_all_are_called():
@@ -52,7 +53,9 @@ def use_table():
         _lives.Life()
     token = _lives.enter(lives.find_life("a"))
     assert (lives.current(), _lives.current_life(), _lives.current_agent()) == (life, life, agent)
+    assert _lives.life_in(contextvars.copy_context()) is life
     _lives.leave(token)
+    assert _lives.life_in(contextvars.copy_context()) is not life
     assert life.take_child_id() == ("b",)
     assert (life.agent_id, below.parent, life.closes, life.has_ended) == ("a", life, False, False)
     assert lives.claim(below) is child

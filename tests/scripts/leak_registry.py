@@ -16,7 +16,11 @@ class Agent:
 
 FUNCTIONS = {
     "get_active_agent_count": _registry.get_active_agent_count,
+    "ids_of": lambda: _registry.ids_of(_REGISTERED),
 }
+_REGISTERED = Agent()
+_TABLE = WeakAgentRegistry()
+_TABLE.register("registered", _REGISTERED)
 METHODS = {
     "unregister": ("none",),
     "unregister_entry": (0, None),
@@ -25,6 +29,7 @@ METHODS = {
     "get_active_count": (),
     "counts": (),
     "ids": (),
+    "living": (),
     "statistics": (),
 }
 
@@ -33,7 +38,7 @@ def check_that_all_are_called():
     found = {
         name
         for name, value in vars(_registry).items()
-        if callable(value) and not isinstance(value, type) and not name.startswith("__")
+        if callable(value) and not isinstance(value, type) and not name.startswith("_")
     }
     assert found == FUNCTIONS.keys(), found ^ FUNCTIONS.keys()
     attributes = {name for name in vars(WeakAgentRegistry) if not name.startswith("__")}

@@ -220,6 +220,12 @@ mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
         }
         running.code = running.generator = NULL;
         running.frame = NULL;
+#if PY_VERSION_HEX >= 0x030d0000
+        if (thread->threading_local_key != NULL &&
+            !visit(&running, MG_THREAD_DATA, thread->threading_local_key, argument)) {
+            return;
+        }
+#endif
         if ((thread->dict != NULL &&
              !visit(&running, MG_THREAD_DATA, thread->dict, argument)) ||
             (thread->context != NULL &&

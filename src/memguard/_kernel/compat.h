@@ -101,7 +101,8 @@ typedef struct {
 enum {
     MG_FUNCTION = -1,
     MG_NAMESPACE = -2,
-    MG_THREAD_DATA = -3,            /* of threading.local */
+    MG_THREAD_DATA = -3,            /* of threading.local; from 3.13 on also the object by
+                                       which every local knows the thread */
     MG_CURRENT_CONTEXT = -4,
     MG_HANDLED_EXCEPTION = -5,
 };

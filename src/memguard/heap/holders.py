@@ -85,21 +85,27 @@ def _is_called(cls: type, name: str) -> bool:
 
 
 def task_name(thing: object) -> str | None:
-    """Name a task of asyncio; its name is read without letting the task make it.
+    """Name a task of asyncio, as a step of a way; None for what is no task."""
+    if not _has_base(type(thing), "_asyncio.Task"):
+        return None
+    name = name_of_task(thing)
+    return f"task '{name}'" if name else "task"
+
+
+def name_of_task(task: object) -> str:
+    """Give the name of a task, read without letting the task make it; "" if it has none.
 
     It is reported after the coroutine. What a class made from that of asyncio adds is
     reported before, and is nobody's business.
     """
-    base = next((cls for cls in bases_of(type(thing)) if _is_called(cls, "_asyncio.Task")), None)
-    if base is None:
-        return None
-    field = namespace_of(base).get("_coro")
+    base = next((cls for cls in bases_of(type(task)) if _is_called(cls, "_asyncio.Task")), None)
+    field = None if base is None else namespace_of(base).get("_coro")
     if type(field) is GetSetDescriptorType:
-        coroutine = field.__get__(thing, base)
-        for part, name in itertools.pairwise(_names.referents_of(thing)):
+        coroutine = field.__get__(task, base)
+        for part, name in itertools.pairwise(_names.referents_of(task)):
             if part is coroutine and type(name) in (str, int):
-                return f"task '{name}'" if type(name) is str else f"task 'Task-{name}'"
-    return "task"
+                return str(name) if type(name) is str else f"Task-{name}"
+    return ""
 
 
 def timer_name(thing: object) -> str | None:

@@ -18,7 +18,7 @@ _MRO = type.__dict__["__mro__"].__get__
 _DICT = type.__dict__["__dict__"].__get__
 
 _OWN_PACKAGE = "memguard"
-_OWN_FOLDER = str(Path(__file__).parent.parent) + os.sep
+OWN_FOLDER = str(Path(__file__).parent.parent) + os.sep
 _LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
 
 
@@ -66,8 +66,8 @@ def is_library_file(path: str) -> bool:
     if path.startswith("<frozen "):
         return True
     if "site-packages" in path or "dist-packages" in path:
-        return path.startswith(_OWN_FOLDER)
-    return path.startswith((_LIBRARY_FOLDER, _OWN_FOLDER))
+        return path.startswith(OWN_FOLDER)
+    return path.startswith((_LIBRARY_FOLDER, OWN_FOLDER))
 
 
 def count_by_name(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -18,9 +18,11 @@ from memguard.heap.cuts import Cut
 from memguard.heap.names import count_by_name
 from memguard.heap.selection import Selection
 from memguard.heap.shapes import Cycle, Shape, Sketch, cycle_of
+from memguard.heap.whose import CycleOwners
 
 if TYPE_CHECKING:
     from memguard.heap.difference import ReportDifference
+    from memguard.heap.owned import OwnedCycles
     from memguard.heap.saved import SavedReport
 
 # Another thread may release a report while this one reads it.
@@ -62,6 +64,7 @@ class ScanReport:
         self._shows_values = explain == "values"
         self._selection = selection
         self._fallback_reason = fallback_reason
+        self._whose = CycleOwners(graphs)
         self._sketches: list[Sketch] | None = None
         self._shapes: tuple[Shape, ...] | None = None
         self._cycles: tuple[Cycle, ...] | None = None
@@ -98,6 +101,11 @@ class ScanReport:
     def stopped_by(self) -> str:
         """The limit, "max_objects" or "budget_seconds"; else ""."""
         return next((graph.stopped_by for graph in self._graphs if not graph.complete), "")
+
+    @property
+    def graphs(self) -> tuple[HeapGraph, ...]:
+        """The native answers that it tells of."""
+        return self._graphs
 
     @property
     def object_count(self) -> int:
@@ -164,7 +172,7 @@ class ScanReport:
         if self._sketches is None:
             self._require_held()
             self._sketches = self._sketch_shapes()
-        return self._selection.shapes(self._sketches)
+        return self._selection.shapes(self._sketches, self._whose)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -179,6 +187,22 @@ class ScanReport:
         if self._cycles is None:
             self._cycles = tuple(self._each_cycle())
         return self._cycles
+
+    @property
+    def owners(self) -> "tuple[OwnedCycles, ...]":
+        """Whose the cycles are, and what would be freed with them, most first.
+
+        Written reports then tell of owners of live cycles, too.
+
+        Raises:
+            ReportReleasedError: The cycles are no longer held, and were not asked before.
+
+        Cost:
+            See `Cycle.owner`.
+        """
+        from memguard.heap.owned import owners_of
+
+        return owners_of(self._each_cycle())
 
     def first_cycles(self, most: int) -> tuple[Cycle, ...]:
         """Give the first of `cycles`, at the cost of those alone."""

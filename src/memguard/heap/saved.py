@@ -53,6 +53,8 @@ class SavedShape:
         is_library_only: See `Shape`.
         advice: What to do about it, if anything is known.
         drawn: The cycle that stands for it; None when it was not saved.
+        told_owners: Whose its cycles are, and how many each has, as far as it was told.
+        allocated_at: See `Shape`.
     """
 
     key: str
@@ -67,6 +69,8 @@ class SavedShape:
     is_library_only: bool
     advice: SavedAdvice | None
     drawn: Exemplar | None
+    told_owners: Mapping[str, int] = field(default_factory=dict)
+    allocated_at: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_advised(self) -> bool:
@@ -210,6 +214,8 @@ def _shape(values: "_Values") -> SavedShape:
         is_library_only=values.get("is_library_only", bool),
         advice=_advice(advice) if advice else None,
         drawn=_exemplar(drawn) if drawn else None,
+        told_owners=values.counts("owners") if values.has("owners") else {},
+        allocated_at=values.counts("allocated_at") if values.has("allocated_at") else {},
     )
 
 

@@ -11,6 +11,7 @@ from typing import cast
 from memguard._core import HeapGraph
 from memguard.heap.names import bases_of, type_name
 from memguard.heap.shapes import Shape, Sketch, shape_of, sketch_of
+from memguard.heap.whose import CycleOwners
 
 TypeCounts = Iterable[tuple[type | str, int]]
 
@@ -42,9 +43,9 @@ class Selection:
             if keeps_type is None or keeps_type(_types_of(graph, number))
         ]
 
-    def shapes(self, sketches: Iterable[Sketch]) -> tuple[Shape, ...]:
+    def shapes(self, sketches: Iterable[Sketch], whose: CycleOwners) -> tuple[Shape, ...]:
         """Describe shapes with the cycles that count, those with most objects first."""
-        shapes = map(shape_of, sketches)
+        shapes = (shape_of(sketch, whose) for sketch in sketches)
         kept = shapes if self.is_new is None else filter(None, map(self._only_new, shapes))
         return tuple(sorted(kept, key=lambda shape: (-shape.object_count, shape.path)))
 

@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from memguard._core import MOST_HELD_MEMBERS, HeapGraph
+from memguard.errors import ReportReleasedError
 from memguard.heap.advice import Advice, advise
+from memguard.heap.allocation import places_of
 from memguard.heap.loops import Edge, Loop, find_loop, is_library_only
 from memguard.heap.names import (
     count_by_name,
@@ -20,6 +22,8 @@ from memguard.heap.names import (
     short_name,
     type_name,
 )
+from memguard.heap.owner import Owner
+from memguard.heap.whose import CycleOwners
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,27 @@ class Cycle:
     object_ids: tuple[int, ...]
     shape: "Shape" = field(repr=False)
     index: int = field(repr=False)
+
+    @property
+    def owner(self) -> Owner:
+        """Whose it is; see ``docs/owners.md``.
+
+        Raises:
+            ReportReleasedError: The report no longer holds it, and it was not asked before.
+
+        Cost:
+            For garbage next to nothing; the first live cycle of a report asks the whole heap.
+        """
+        return self.shape.whose.owner_of(self.shape.graph, self.index)
+
+    @property
+    def allocated_at(self) -> Mapping[str, int]:
+        """Where its members were made, "file:line", most first; empty without tracemalloc.
+
+        Raises:
+            ReportReleasedError: The report no longer holds it.
+        """
+        return self.shape.places_of(self.index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +113,7 @@ class Shape:
     is_library_only: bool
     graph: HeapGraph = field(repr=False)
     number: int = field(repr=False)
+    whose: CycleOwners = field(repr=False)
     indexes: tuple[int, ...] | None = field(default=None, repr=False)
     is_named: bool = field(default=False, repr=False)
     _advised: list[Advice | None] = field(default_factory=list, init=False, repr=False)
@@ -102,6 +128,30 @@ class Shape:
         if not self._advised and self.is_named and not self.graph.released:
             self._advised.append(advise(self.graph, self._exemplar(), self.cycle_indexes()))
         return self._advised[0] if self._advised else None
+
+    @property
+    def owners(self) -> Mapping[Owner, int]:
+        """Whose its cycles are, and how many each has, most first; see `Cycle.owner`."""
+        return self.whose.count(self.graph, self.cycle_indexes())
+
+    @property
+    def told_owners(self) -> Mapping[str, int]:
+        """The same as text, without unknown ones; empty where it would cost something."""
+        if not self.whose.is_cheap(self.graph):
+            return {}
+        return {str(owner): number for owner, number in self.owners.items() if owner.name}
+
+    @property
+    def allocated_at(self) -> Mapping[str, int]:
+        """Where the members of its `exemplar` were made; empty if nobody can tell."""
+        return {} if self.graph.released else self.places_of(self._exemplar())
+
+    def places_of(self, index: int) -> Mapping[str, int]:
+        """Give where the members of one of its cycles were made."""
+        if self.graph.released:
+            raise ReportReleasedError
+        is_there = not self.graph.is_snapshot or self.graph.hold(index)
+        return places_of(self.graph.cycle_objects(index) if is_there else ())
 
     @property
     def is_advised(self) -> bool:
@@ -201,7 +251,7 @@ def _why_unheld(graph: HeapGraph, exemplar: int) -> str:
     return "not found again after the snapshot"
 
 
-def shape_of(sketch: Sketch) -> Shape:
+def shape_of(sketch: Sketch, whose: CycleOwners) -> Shape:
     """Describe one shape."""
     cycle_count, object_count, shallow_bytes, retained_bytes, _ = sketch.graph.shape_facts(
         sketch.number
@@ -220,6 +270,7 @@ def shape_of(sketch: Sketch) -> Shape:
         is_library_only=sketch.is_library_only,
         graph=sketch.graph,
         number=sketch.number,
+        whose=whose,
         is_named=any(loop.labels),
     )
 

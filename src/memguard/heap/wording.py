@@ -255,7 +255,7 @@ def _text_of(key: tuple[object] | None) -> str:
 
 def _running(code: CodeType | None, variable: int, thread: int) -> tuple[str, str]:
     if code is None:
-        return "thread", f"thread {_thread_name(thread)} {_SPECIAL_VARIABLES[variable]}"
+        return "thread", f"thread {thread_name(thread)} {_SPECIAL_VARIABLES[variable]}"
     names = code.co_varnames + code.co_cellvars + code.co_freevars
     # A parameter that is a cell stands once only.
     names = tuple(dict.fromkeys(names))
@@ -266,7 +266,8 @@ def _running(code: CodeType | None, variable: int, thread: int) -> tuple[str, st
     )
 
 
-def _thread_name(ident: int) -> str:
+def thread_name(ident: int) -> str:
+    """Name a thread; by its number where threading does not know it."""
     threading = sys.modules.get("threading")
     active = getattr(threading, "_active", {})
     thread = active.get(ident)

@@ -33,6 +33,8 @@ def detail(path: Path, shape: SavedShape) -> Element:
             _facts(path, shape),
             _types("What it is made of", shape.type_names),
             _types("What only it holds", held) if held else None,
+            _types("Whose its cycles are", path.owners) if path.owners else None,
+            _types("Where it was made", shape.allocated_at) if shape.allocated_at else None,
             _references(shape),
         ),
     )

@@ -83,6 +83,8 @@ def _shape(shape: Shape) -> dict[str, Any]:
         "shallow_bytes": shape.shallow_bytes,
         "retained_bytes": shape.retained_bytes,
         "is_library_only": shape.is_library_only,
+        "owners": dict(shape.told_owners),
+        "allocated_at": dict(shape.allocated_at),
     }
 
 

@@ -2,7 +2,8 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ SHAPES_ADVISED = 5
 """Entries with advice, which is found only for what is shown [count]."""
 
 _MOST_TYPES = 6
+_MOST_ORIGINS = 4
 _POSITION = re.compile(r"(?<=\[)\d+(?=\])|(?<=<reference )\d+ (?=of )")
 NOUNS = {"garbage": "garbage", "live": "live", "created": "new"}
 
@@ -37,6 +39,7 @@ class Path:
     shallow_bytes: int
     retained_bytes: int
     shape: "Shape | SavedShape"
+    owners: "dict[str, int]"
 
     @property
     def cycles(self) -> str:
@@ -69,7 +72,15 @@ def path_of(same: "Sequence[Shape | SavedShape]", *, verbose: bool = False) -> P
         shallow_bytes=sum(shape.shallow_bytes for shape in same),
         retained_bytes=sum(shape.retained_bytes for shape in same),
         shape=same[0],
+        owners=_owners(same),
     )
+
+
+def _owners(same: "Sequence[Shape | SavedShape]") -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for shape in same:
+        counts.update(shape.told_owners)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def left_out(paths: Sequence[Path]) -> list[str]:
@@ -139,7 +150,22 @@ def _entry(number: int, entry: Path, width: int) -> list[str]:
         f"{number:>3}. {entry.cycles}, {count(entry.object_count, 'object')},"
         f" {size(entry.shallow_bytes)}, holding {size(entry.retained_bytes)}"
     )
-    return [head, *path_lines(entry.text, width)]
+    return [head, *path_lines(entry.text, width), *_origin_lines(entry, width)]
+
+
+def _origin_lines(entry: Path, width: int) -> list[str]:
+    """Say whose the cycles are, and where one of them was made, as far as it is known."""
+    lines = []
+    for word, counts in (("of", entry.owners), ("made at", entry.shape.allocated_at)):
+        if counts:
+            lines += path_lines(f"{word} {_listed(counts)}", width)
+    return lines
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} ({number:,})" for name, number in counts.items()]
+    more = [f"{len(shown) - _MOST_ORIGINS:,} more"] * (len(shown) > _MOST_ORIGINS)
+    return ", ".join([*shown[:_MOST_ORIGINS], *more])
 
 
 def path_lines(path: str, width: int) -> list[str]:
