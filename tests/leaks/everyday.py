@@ -68,6 +68,26 @@ def cached_method():
     return Program(run, "Crew.tools", lambda: LAST[0]())
 
 
+class Tool(Session):
+    """What a request builds anew, with a method that is cached as it is by default."""
+
+    @functools.lru_cache  # noqa: B019 - this is the leak
+    def schema(self, name):
+        """Describe a parameter of the tool."""
+        return [name]
+
+
+def cached_method_of_many():
+    """An lru_cache of 128 calls on a method keeps as many instances."""
+
+    def run():
+        tool = Tool()
+        tool.schema("query")
+        LAST[:] = [weakref.ref(tool)]
+
+    return Program(run, "Tool.schema", lambda: LAST[0]())
+
+
 MEMOIZED = {}
 
 

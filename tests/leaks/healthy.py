@@ -24,6 +24,18 @@ def bounded_cache():
     return Program(lambda: square(next(numbers)))
 
 
+class _Service:
+    @functools.lru_cache(maxsize=128)  # noqa: B019 - there is one of it
+    def describe(self, number):
+        return [number]
+
+
+def cached_method_of_one():
+    """A method of one object, asked for ever new things within the limit of its cache."""
+    service = _Service()
+    return Program(lambda: service.describe(next(numbers)))
+
+
 def filling_cache():
     """A dict that knows all there is after some runs."""
     known = {}

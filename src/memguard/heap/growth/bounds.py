@@ -19,6 +19,7 @@ from memguard.heap.growth.entries import newest_entries
 from memguard.heap.names import bases_of, namespace_of, type_name
 
 _MOST_DEAD = 1000
+_MOST_CALLS = 100
 _MAXLEN = deque.__dict__["maxlen"]
 _CACHE_INFO: Any = type(functools.lru_cache(abs)).__dict__["cache_info"]
 _LIMIT = re.compile(
@@ -42,7 +43,8 @@ def is_bounded(steps: Sequence[object], owner: object, length: int) -> bool:
     if _holds_dead_references(container) or _holds_cancelled_timers(container):
         return True
     if len(steps) > 1 and is_cache(steps[-2]):
-        return _CACHE_INFO(steps[-2]).maxsize is not None
+        has_limit = _CACHE_INFO(steps[-2]).maxsize is not None
+        return has_limit and not _keeps_instances(steps[-2], container)
     # What lies deeper in it is something else.
     before = steps[-2] if len(steps) > 1 else None
     is_attribute = before is owner or before is _names.instance_dict(owner)
@@ -70,6 +72,19 @@ def _slot_of(thing: object, value: object) -> object:
         return value.__get__(thing, type(thing))
     except (AttributeError, TypeError):
         return None  # of a class, or empty
+
+
+def _keeps_instances(cache: object, calls: object) -> bool:
+    """Whether it is of a method, and most of its calls are of another instance each.
+
+    Its limit is one of calls; the instances, and all that they hold, are kept meanwhile.
+    """
+    keys = newest_entries(calls, _MOST_CALLS)[::2]
+    instances = [key[0] for key in keys if type(key) is tuple and key]
+    if len({id(instance) for instance in instances}) <= len(keys) / 2:
+        return False
+    classes = {cls for instance in instances for cls in bases_of(type(instance))}
+    return any(value is cache for cls in classes for value in namespace_of(cls).values())
 
 
 def _holds_dead_references(container: object) -> bool:
