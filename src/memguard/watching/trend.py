@@ -44,6 +44,12 @@ class SeenShape:
         return self.cycle_count if quantity == CYCLES else -(-self.object_count // self.cycle_count)
 
 
+class _Shapes(dict[str, SeenShape]):
+    """Of a class of its own: looks at what grows would take a dict for the program's."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one scan of a watch saw.
@@ -75,7 +81,7 @@ class Look:
 
 def look_of(report: ScanReport, at_seconds: float) -> Look:
     """Note what a report says; shapes that differ in the length of chains are one."""
-    shapes: dict[str, SeenShape] = {}
+    shapes = _Shapes()
     unnamed_object_count = 0
     for shape in report.shapes:
         if shape.is_library_only:
