@@ -417,3 +417,25 @@ def test_a_watch_tells_of_containers_that_grow(leaks, caplog):
     else:
         assert found == []
     KEPT.clear()
+
+
+class Knot:
+    """Refers to itself."""
+
+    def __init__(self):
+        self.itself = self
+
+
+def test_what_a_watch_notes_of_shapes_is_no_growth():
+    """With cycles in the heap each look keeps something of each shape; that is the watch's."""
+    knots = [Knot() for _ in range(5)]
+    minutes = iter(range(10_000))
+    settings = WatchSettings(steady_count=12, growth_count=4, warmup_count=2)
+    watch = memguard.Watch(
+        mode="inline", settings=settings, growth=True, clock=lambda: 60.0 * next(minutes)
+    )
+    told = [event for _ in range(40) for event in watch.look()]
+    watch.close()
+    assert told == []
+    assert any("Knot.itself" in shape.path for shape in watch.history[-1].shapes.values())
+    knots.clear()
