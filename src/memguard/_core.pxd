@@ -335,5 +335,4 @@ cdef void clear_census(mg_census *census) noexcept
 cdef void find_newest(
     PyTypeObject **types, size_t type_count, size_t most, PyObject **newest, size_t *met
 ) noexcept
-cdef void clear_populations(mg_vector *populations) noexcept
 cdef object name_of_type(PyTypeObject *type)

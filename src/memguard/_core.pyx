@@ -778,16 +778,20 @@ cdef int _require_countable() except -1:
     return 0
 
 
+cdef int _calmed(int result) noexcept:
+    """Drop what a hostile tp_traverse raised; the result says whether all went well."""
+    if PyErr_Occurred() != NULL:
+        PyErr_Clear()
+    return result
+
+
 cdef int find_ways(mg_ways_request *request, mg_ways *ways) except -2:
     """Call the kernel; the caller owns what is in the answer before anything else runs."""
     _require_countable()
     request.own_type = <PyTypeObject *> HeapGraph
     request.name_key = <PyObject *> _NAME_KEY
     request.clock_seconds = mg_monotonic_seconds
-    cdef int result = mg_find_ways(request, ways)
-    if PyErr_Occurred() != NULL:
-        PyErr_Clear()
-    return result
+    return _calmed(mg_find_ways(request, ways))
 
 
 cdef void clear_ways(mg_ways *ways) noexcept:
@@ -797,10 +801,7 @@ cdef void clear_ways(mg_ways *ways) noexcept:
 cdef int take_census(mg_census *census, const mg_census_request *request) except -2:
     """Call the kernel; the objects that it saw may be gone once anything else runs."""
     _require_countable()
-    cdef int result = mg_census_take(census, request)
-    if PyErr_Occurred() != NULL:
-        PyErr_Clear()
-    return result
+    return _calmed(mg_census_take(census, request))
 
 
 cdef PyObject *find_in_census(
@@ -819,10 +820,6 @@ cdef void clear_census(mg_census *census) noexcept:
     mg_census_clear(census)
 
 
-cdef void clear_populations(mg_vector *populations) noexcept:
-    mg_vector_clear(populations, sizeof(mg_population))
-
-
 cdef object name_of_type(PyTypeObject *type):
     return mg_type_name(type)
 
@@ -833,10 +830,7 @@ cdef int find_owners(mg_owners_request *request, mg_owners *owners) except -2:
     request.own_type = <PyTypeObject *> HeapGraph
     request.name_key = <PyObject *> _NAME_KEY
     request.clock_seconds = mg_monotonic_seconds
-    cdef int result = mg_find_owners(request, owners)
-    if PyErr_Occurred() != NULL:
-        PyErr_Clear()
-    return result
+    return _calmed(mg_find_owners(request, owners))
 
 
 cdef void clear_owners(mg_owners *owners) noexcept:

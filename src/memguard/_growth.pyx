@@ -17,7 +17,7 @@ from collections import deque as _deque
 
 from memguard._core cimport (
     clear_census,
-    clear_populations,
+    clear_vector,
     find_in_census,
     find_newest,
     mg_census,
@@ -34,6 +34,14 @@ cdef size_t _CHANGE_WORDS = 6
 cdef enum:
     _MOST_TYPES = 16
     _MOST_NEWEST = 8
+
+
+cdef void _let_go(mg_vector *taken) noexcept:
+    cdef mg_population *populations = <mg_population *> taken.items
+    cdef size_t i
+    for i in range(taken.count):
+        Py_DECREF(<object> populations[i].type)
+    clear_vector(taken, sizeof(mg_population))
 
 
 @cython.final
@@ -77,6 +85,23 @@ cdef class Census:
     def duration_seconds(self) -> float:
         return self._census.duration_seconds
 
+    cdef int look(self, mg_vector *taken) except -1:
+        """Look at the heap, and give the types that were met, with a reference to each.
+
+        What is made after the look may let the collector run, and with it code that
+        takes this census again; or types go.
+        """
+        cdef mg_population *populations
+        cdef size_t i
+        if take_census(&self._census, &self._request) < 0:
+            raise MemoryError("no memory for the tables of the census")
+        taken[0] = self._census.populations
+        memset(&self._census.populations, 0, sizeof(mg_vector))
+        populations = <mg_population *> taken.items
+        for i in range(taken.count):
+            Py_INCREF(<object> populations[i].type)
+        return 0
+
     def take(self):
         """Look at the heap.
 
@@ -95,15 +120,8 @@ cdef class Census:
         cdef mg_population *populations
         cdef mg_vector taken
         cdef size_t i
-        if take_census(&self._census, &self._request) < 0:
-            raise MemoryError("no memory for the tables of the census")
-        # Whatever is made from here on may let the collector run, and with it code
-        # that takes this census again; or types go.
-        taken = self._census.populations
-        memset(&self._census.populations, 0, sizeof(mg_vector))
+        self.look(&taken)
         populations = <mg_population *> taken.items
-        for i in range(taken.count):
-            Py_INCREF(<object> populations[i].type)
         try:
             changes = PyBytes_FromStringAndSize(
                 <char *> self._census.changes.items,
@@ -118,9 +136,7 @@ cdef class Census:
                 ))
             return changes, types
         finally:
-            for i in range(taken.count):
-                Py_DECREF(<object> populations[i].type)
-            clear_populations(&taken)
+            _let_go(&taken)
 
     def find(self, list places):
         """Look at the heap, and hold containers.
@@ -169,13 +185,8 @@ cdef class Census:
         cdef size_t i
         cdef mg_vector taken
         cdef mg_population *populations
-        if take_census(&self._census, &self._request) < 0:
-            raise MemoryError("no memory for the tables of the census")
-        taken = self._census.populations
-        memset(&self._census.populations, 0, sizeof(mg_vector))
+        self.look(&taken)
         populations = <mg_population *> taken.items
-        for i in range(taken.count):
-            Py_INCREF(<object> populations[i].type)
         try:
             found = [[] for _ in names]
             places = []
@@ -196,6 +207,4 @@ cdef class Census:
                 places[i] += held[first:first + min(met[i], <size_t> _MOST_NEWEST)]
             return found
         finally:
-            for i in range(taken.count):
-                Py_DECREF(<object> populations[i].type)
-            clear_populations(&taken)
+            _let_go(&taken)

@@ -93,25 +93,51 @@ mg_imported_modules(void)
 
 #if MG_FRAME_ROOTS
 
-static int
-visit_frame(_PyInterpreterFrame *frame, mg_object_visitor visit, void *argument)
+/* NULL: of C code. */
+static PyObject *
+running_code(_PyInterpreterFrame *frame)
 {
 #if PY_VERSION_HEX >= 0x030d0000
     PyObject *code = frame->f_executable;
 #else
     PyObject *code = (PyObject *)frame->f_code;
 #endif
-    if (code == NULL || !PyCode_Check(code)) {
-        return 1;
-    }
 #if PY_VERSION_HEX >= 0x030c0000
     if (frame->owner == FRAME_OWNED_BY_CSTACK) {
+        return NULL;
+    }
+#endif
+    return code != NULL && PyCode_Check(code) ? code : NULL;
+}
+
+static PyObject *
+running_function(_PyInterpreterFrame *frame)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return frame->f_funcobj;
+#else
+    return (PyObject *)frame->f_func;
+#endif
+}
+
+static _PyInterpreterFrame *
+innermost_frame(PyThreadState *thread)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return thread->current_frame;
+#else
+    return thread->cframe != NULL ? thread->cframe->current_frame : NULL;
+#endif
+}
+
+static int
+visit_frame(_PyInterpreterFrame *frame, mg_object_visitor visit, void *argument)
+{
+    PyObject *code = running_code(frame);
+    if (code == NULL) {
         return 1;
     }
-    PyObject *function = frame->f_funcobj;
-#else
-    PyObject *function = (PyObject *)frame->f_func;
-#endif
+    PyObject *function = running_function(frame);
     if ((function != NULL && !visit(function, argument)) ||
         (frame->f_locals != NULL && !visit(frame->f_locals, argument))) {
         return 0;
@@ -135,12 +161,7 @@ mg_for_each_frame_root(mg_object_visitor visit, void *argument)
     PyInterpreterState *interpreter = PyInterpreterState_Get();
     for (PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
          thread != NULL; thread = PyThreadState_Next(thread)) {
-#if PY_VERSION_HEX >= 0x030d0000
-        _PyInterpreterFrame *frame = thread->current_frame;
-#else
-        _PyInterpreterFrame *frame =
-            thread->cframe != NULL ? thread->cframe->current_frame : NULL;
-#endif
+        _PyInterpreterFrame *frame = innermost_frame(thread);
         for (; frame != NULL; frame = frame->previous) {
             if (!visit_frame(frame, visit, argument)) {
                 return;
@@ -153,22 +174,11 @@ static int
 visit_variables(_PyInterpreterFrame *frame, mg_running_frame *running,
                 mg_variable_visitor visit, void *argument)
 {
-#if PY_VERSION_HEX >= 0x030d0000
-    running->code = frame->f_executable;
-#else
-    running->code = (PyObject *)frame->f_code;
-#endif
-    if (running->code == NULL || !PyCode_Check(running->code)) {
+    running->code = running_code(frame);
+    if (running->code == NULL) {
         return 1;
     }
-#if PY_VERSION_HEX >= 0x030c0000
-    if (frame->owner == FRAME_OWNED_BY_CSTACK) {
-        return 1;
-    }
-    PyObject *function = frame->f_funcobj;
-#else
-    PyObject *function = (PyObject *)frame->f_func;
-#endif
+    PyObject *function = running_function(frame);
     running->generator = frame->owner == FRAME_OWNED_BY_GENERATOR
         ? (PyObject *)_PyFrame_GetGenerator(frame) : NULL;
     running->frame = frame;
@@ -207,12 +217,7 @@ mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
          thread != NULL; thread = PyThreadState_Next(thread)) {
         mg_running_frame running = {.thread = thread->thread_id,
                                     .is_current = thread == current};
-#if PY_VERSION_HEX >= 0x030d0000
-        _PyInterpreterFrame *frame = thread->current_frame;
-#else
-        _PyInterpreterFrame *frame =
-            thread->cframe != NULL ? thread->cframe->current_frame : NULL;
-#endif
+        _PyInterpreterFrame *frame = innermost_frame(thread);
         for (; frame != NULL; frame = frame->previous) {
             if (!visit_variables(frame, &running, visit, argument)) {
                 return;

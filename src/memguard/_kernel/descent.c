@@ -120,7 +120,7 @@ search_all(mg_inquiry *q, uint32_t *next_reference)
     }
     Py_ssize_t end = PyTuple_GET_SIZE(request->asked);
     for (Py_ssize_t i = (Py_ssize_t)request->mark_count; i < end; i++) {
-        uint32_t node = mg_node_of(q, PyTuple_GET_ITEM(request->asked, i));
+        uint32_t node = mg_node_of(&q->state, PyTuple_GET_ITEM(request->asked, i));
         if (node != MG_NO_NODE && !MG_IS_SET(q->is_mark, node) &&
             !MG_IS_SET(q->is_alive, node) && mg_push_u32(&q->starts, node) < 0) {
             return -1;

@@ -102,7 +102,7 @@ static int
 on_child(PyObject *object, void *argument)
 {
     weigher *w = argument;
-    if (object == NULL || mg_node_of(w->q, object) != MG_NO_NODE || mg_is_immortal(object) ||
+    if (object == NULL || mg_node_of(&w->q->state, object) != MG_NO_NODE || mg_is_immortal(object) ||
         (mg_is_gc(object) && PyObject_GC_IsTracked(object)) ||
         mg_pointer_is_in(&w->q->marks, object)) {
         return 0;
@@ -158,7 +158,7 @@ weigh_of_owners(weigher *w)
     for (size_t i = 0; i < q->marks.pointers.count && !w->out_of_memory; i++) {
         PyObject *object = MG_ITEMS(void *, &q->marks.pointers)[i];
         uint32_t place = q->owner_place[MG_ITEMS(uint32_t, &q->owner_of_mark)[i]];
-        if (mg_node_of(q, object) == MG_NO_NODE && weigh_leaf(w, object, place, 1) < 0) {
+        if (mg_node_of(&q->state, object) == MG_NO_NODE && weigh_leaf(w, object, place, 1) < 0) {
             return -1;
         }
     }
@@ -240,7 +240,7 @@ tell_of_asked(weigher *w)
         PyObject *object = PyTuple_GET_ITEM(q->request->asked, i);
         mg_belonging *one = &MG_ITEMS(mg_belonging, belongings)[belongings->count++];
         *one = (mg_belonging){.owner = MG_UNKNOWN_OWNER};
-        uint32_t node = mg_node_of(q, object);
+        uint32_t node = mg_node_of(&q->state, object);
         if (node == MG_NO_NODE) {
             /* Its own references are no matter, and others may have been seen. */
             mg_pointer_index_clear(&w->seen);

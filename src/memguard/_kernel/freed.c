@@ -23,7 +23,7 @@ cut_last_references(mg_walk *w)
         size_t first = way == 0 ? 0 : MG_ITEMS(uint32_t, &ways->way_end)[way - 1];
         size_t end = MG_ITEMS(uint32_t, &ways->way_end)[way];
         uint32_t root = MG_ITEMS(uint32_t, &ways->way_root)[way];
-        uint32_t target = mg_node_of(w, steps[end - 1]);
+        uint32_t target = mg_node_of(&w->state, steps[end - 1]);
         if (target == MG_NO_NODE || MG_ITEMS(uint32_t, &ways->way_target)[way] == MG_NO_NODE) {
             continue;
         }
@@ -77,7 +77,7 @@ static int
 weigh_untracked(PyObject *object, void *argument)
 {
     mg_walk *w = argument;
-    if (object != NULL && !mg_is_immortal(object) && mg_node_of(w, object) == MG_NO_NODE &&
+    if (object != NULL && !mg_is_immortal(object) && mg_node_of(&w->state, object) == MG_NO_NODE &&
         loses_last_reference(w, object)) {
         weigh(w, object);
     }
@@ -109,7 +109,7 @@ add_freed(mg_walk *w, const uint64_t *was_dead)
 int
 mg_weigh_freed(mg_walk *w)
 {
-    size_t size_bytes = mg_words_of(w) * sizeof(uint64_t);
+    size_t size_bytes = mg_bit_bytes(&w->rows);
     uint64_t *was_dead = mg_allocate_zeroed(size_bytes);
     if (was_dead == NULL) {
         return -1;

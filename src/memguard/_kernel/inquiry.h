@@ -47,26 +47,6 @@ typedef struct {
     mg_dominators tree;         /* by place */
 } mg_inquiry;
 
-#define MG_IS_SET(bits, node) (((bits)[(node) >> 6] & MG_BIT(node)) != 0)
-#define MG_SET(bits, node) ((bits)[(node) >> 6] |= MG_BIT(node))
-
-static inline size_t
-mg_bit_bytes(const mg_inquiry *q)
-{
-    return ((q->rows.count + 63) >> 6) * sizeof(uint64_t);
-}
-
-static inline uint32_t
-mg_node_of(const mg_inquiry *q, const void *object)
-{
-    const mg_map *map = &q->state.map;
-    if (object == NULL || !mg_may_be_node(object)) {
-        return MG_NO_NODE;
-    }
-    uint32_t handle = mg_find(map, object);
-    return mg_is_open(map, handle) ? mg_number_of(map, handle) : MG_NO_NODE;
-}
-
 static inline uint32_t
 mg_owner_vertex(const mg_inquiry *q, uint32_t owner)
 {

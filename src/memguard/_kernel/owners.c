@@ -17,7 +17,7 @@ MG_DEFINE_SORT(sort_belongings, uint64_t, MG_COMPARE_VALUES)
 static void
 add_found(const mg_inquiry *q, uint32_t *found, const void *object)
 {
-    uint32_t node = mg_node_of(q, object);
+    uint32_t node = mg_node_of(&q->state, object);
     if (node != MG_NO_NODE) {
         found[node]++;
     }
@@ -39,7 +39,7 @@ count_found(const mg_inquiry *q, uint32_t *found)
         count_row(q, found, node, 1);
     }
     for (size_t i = 0; i < q->running.pointers.count; i++) {
-        uint32_t node = mg_node_of(q, MG_ITEMS(void *, &q->running.pointers)[i]);
+        uint32_t node = mg_node_of(&q->state, MG_ITEMS(void *, &q->running.pointers)[i]);
         if (node != MG_NO_NODE) {
             count_row(q, found, node, UINT32_MAX);
         }
@@ -126,7 +126,7 @@ static int
 find_alive(mg_inquiry *q, spread *s)
 {
     for (size_t i = 0; i < q->unowned.count; i++) {
-        if (reach(s, mg_node_of(q, MG_ITEMS(void *, &q->unowned)[i])) < 0) {
+        if (reach(s, mg_node_of(&q->state, MG_ITEMS(void *, &q->unowned)[i])) < 0) {
             return -1;
         }
     }
@@ -142,7 +142,7 @@ find_alive(mg_inquiry *q, spread *s)
         s->queue[s->end++] = MG_ITEMS(uint32_t, &s->marks)[i];
     }
     for (size_t i = 0; i < q->variables.count; i++) {
-        (void)reach(s, mg_node_of(q, MG_ITEMS(mg_held_variable, &q->variables)[i].object));
+        (void)reach(s, mg_node_of(&q->state, MG_ITEMS(mg_held_variable, &q->variables)[i].object));
     }
     return spread_on(s, next);
 }
@@ -172,7 +172,7 @@ tie_marks(mg_inquiry *q)
 {
     for (size_t i = 0; i < q->marks.pointers.count; i++) {
         uint32_t owner = MG_ITEMS(uint32_t, &q->owner_of_mark)[i];
-        uint32_t node = mg_node_of(q, MG_ITEMS(void *, &q->marks.pointers)[i]);
+        uint32_t node = mg_node_of(&q->state, MG_ITEMS(void *, &q->marks.pointers)[i]);
         if (node == MG_NO_NODE) {
             if (mg_push_u32(&q->starts, mg_owner_vertex(q, owner)) < 0) {
                 return -1;
@@ -198,7 +198,7 @@ tie_owners(mg_inquiry *q)
         return -1;
     }
     for (size_t i = 0; i < q->unowned.count; i++) {
-        uint32_t node = mg_node_of(q, MG_ITEMS(void *, &q->unowned)[i]);
+        uint32_t node = mg_node_of(&q->state, MG_ITEMS(void *, &q->unowned)[i]);
         if (node != MG_NO_NODE && add_start(q, node) < 0) {
             return -1;
         }
@@ -206,7 +206,7 @@ tie_owners(mg_inquiry *q)
     for (size_t i = 0; i < q->variables.count; i++) {
         mg_held_variable held = MG_ITEMS(mg_held_variable, &q->variables)[i];
         if (mg_push_u32(&q->starts, mg_owner_vertex(q, held.owner)) < 0 ||
-            add_belonging(q, held.owner, mg_node_of(q, held.object)) < 0) {
+            add_belonging(q, held.owner, mg_node_of(&q->state, held.object)) < 0) {
             return -1;
         }
     }
@@ -226,7 +226,7 @@ static int
 find_owned(mg_inquiry *q)
 {
     for (size_t i = 0; i < q->marks.pointers.count; i++) {
-        uint32_t node = mg_node_of(q, MG_ITEMS(void *, &q->marks.pointers)[i]);
+        uint32_t node = mg_node_of(&q->state, MG_ITEMS(void *, &q->marks.pointers)[i]);
         if (node != MG_NO_NODE) {
             MG_SET(q->is_mark, node);
         }
@@ -242,9 +242,9 @@ find_owned(mg_inquiry *q)
 static int
 make_tables(mg_inquiry *q)
 {
-    size_t bits = mg_bit_bytes(q);
+    size_t bits = mg_bit_bytes(&q->rows);
     q->answer->object_count = q->rows.count;
-    q->asked_node = mg_node_of(q, q->request->asked);
+    q->asked_node = mg_node_of(&q->state, q->request->asked);
     q->capacity = q->rows.count + q->owner_count + 1;
     q->is_mark = mg_allocate_zeroed(bits);
     q->is_alive = mg_allocate_zeroed(bits);
@@ -275,7 +275,7 @@ make_estates(mg_inquiry *q)
 static void
 release_tables(mg_inquiry *q)
 {
-    size_t bits = mg_bit_bytes(q);
+    size_t bits = mg_bit_bytes(&q->rows);
     mg_dominators_clear(&q->tree, q->capacity);
     mg_release(q->vertex_at, q->capacity * sizeof(uint32_t));
     mg_release(q->owner_place, (q->owner_count + 1) * sizeof(uint32_t));
@@ -292,29 +292,17 @@ release_tables(mg_inquiry *q)
     mg_pointer_index_clear(&q->marks);
     mg_pointer_index_clear(&q->running);
     mg_rows_clear(&q->rows);
-    mg_map_end(&q->state.map);
-    mg_pointer_index_clear(&q->state.cut_dicts);
-    mg_vector_clear(&q->state.cut_objects, sizeof(void *));
-    mg_vector_clear(&q->state.foreign, sizeof(void *));
 }
 
 int
 mg_find_owners(const mg_owners_request *request, mg_owners *answer)
 {
-    mg_request heap = {.kind = MG_LIVE,
-                       .clock_seconds = request->clock_seconds,
-                       .name_key = request->name_key,
-                       .own_type = request->own_type,
-                       .with_frozen = 1};
-    mg_answer unused = {0};
+    mg_request heap =
+        mg_request_of_all(request->clock_seconds, request->name_key, request->own_type);
+    mg_answer totals;
     mg_inquiry q = {.request = request, .answer = answer};
     memset(answer, 0, sizeof(*answer));
-    q.state.request = &heap;
-    q.state.answer = &unused;
-    q.state.thread_count = mg_thread_count();
-    size_t before_bytes = mg_memory.current_bytes;
-    mg_memory.peak_bytes = before_bytes;
-    double started_seconds = request->clock_seconds();
+    mg_state_begin(&q.state, &heap, &totals);
     int result = make_estates(&q) < 0 || mg_note_marks(&q) < 0 ||
                          mg_map_begin(&q.state.map) < 0 || mg_note_stacks(&q) < 0 ||
                          mg_enumerate_heap(&q.state) < 0 ||
@@ -322,8 +310,9 @@ mg_find_owners(const mg_owners_request *request, mg_owners *answer)
                          find_owned(&q) < 0 || mg_descend(&q) < 0 || mg_add_up_estates(&q) < 0
         ? -1 : 0;
     release_tables(&q);
-    answer->side_table_bytes = mg_memory.peak_bytes - before_bytes;
-    answer->duration_seconds = request->clock_seconds() - started_seconds;
+    result = mg_scan_end(&q.state, result);
+    answer->side_table_bytes = totals.side_table_bytes;
+    answer->duration_seconds = totals.duration_seconds;
     if (result < 0) {
         mg_owners_clear(answer);
     }

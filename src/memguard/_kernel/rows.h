@@ -83,6 +83,28 @@ mg_object_at(const mg_state *state, const mg_rows *rows, uint32_t node)
     return mg_object_of(&state->map, rows->handles[node]);
 }
 
+/* Of what is no node: MG_NO_NODE. */
+static inline uint32_t
+mg_node_of(const mg_state *state, const void *object)
+{
+    const mg_map *map = &state->map;
+    if (object == NULL || !mg_may_be_node(object)) {
+        return MG_NO_NODE;
+    }
+    uint32_t handle = mg_find(map, object);
+    return mg_is_open(map, handle) ? mg_number_of(map, handle) : MG_NO_NODE;
+}
+
+/* Sets of nodes, a bit for each. */
+static inline size_t
+mg_bit_bytes(const mg_rows *rows)
+{
+    return ((rows->count + 63) >> 6) * sizeof(uint64_t);
+}
+
+#define MG_IS_SET(bits, node) (((bits)[(node) >> 6] & MG_BIT(node)) != 0)
+#define MG_SET(bits, node) ((bits)[(node) >> 6] |= MG_BIT(node))
+
 /* Number the open nodes and record the references among them.  0, or -1: no
    memory; to be cleared in both cases. */
 int mg_rows_record(mg_rows *rows, mg_state *state);

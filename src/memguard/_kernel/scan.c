@@ -195,8 +195,8 @@ prepare(mg_state *state)
                    (!MG_WALKS_LISTS && enumerate(state) < 0) ? -1 : 0;
 }
 
-int
-mg_scan_begin(mg_state *state, const mg_request *request, mg_answer *answer)
+void
+mg_state_begin(mg_state *state, const mg_request *request, mg_answer *answer)
 {
     memset(state, 0, sizeof(*state));
     memset(answer, 0, sizeof(*answer));
@@ -210,6 +210,12 @@ mg_scan_begin(mg_state *state, const mg_request *request, mg_answer *answer)
     }
     state->before_bytes = mg_memory.current_bytes;
     mg_memory.peak_bytes = state->before_bytes;
+}
+
+int
+mg_scan_begin(mg_state *state, const mg_request *request, mg_answer *answer)
+{
+    mg_state_begin(state, request, answer);
     return prepare(state);
 }
 

@@ -63,6 +63,17 @@ typedef struct {
     int with_frozen;                /* what gc.freeze() put aside, too */
 } mg_request;
 
+/* Of all objects, those that gc.freeze() put aside among them. */
+static inline mg_request
+mg_request_of_all(double (*clock_seconds)(void), PyObject *name_key, PyTypeObject *own_type)
+{
+    return (mg_request){.kind = MG_LIVE,
+                        .clock_seconds = clock_seconds,
+                        .name_key = name_key,
+                        .own_type = own_type,
+                        .with_frozen = 1};
+}
+
 typedef struct {
     uint64_t shallow_bytes;
     uint64_t retained_bytes;
@@ -164,6 +175,8 @@ typedef struct mg_state {
    writes to nothing but tables of its own.  Both return 0, or -1: no memory.
    Ends in any case, with the result so far, and returns that. */
 int mg_scan_begin(mg_state *state, const mg_request *request, mg_answer *answer);
+/* The same for questions that are not about cycles: clocks and counts, no table. */
+void mg_state_begin(mg_state *state, const mg_request *request, mg_answer *answer);
 int mg_scan_go_on(mg_state *state);
 int mg_scan_end(mg_state *state, int result);
 

@@ -88,7 +88,7 @@ look_everywhere(untracked_search *u)
     look_into_reached(u, 0, w->variables_end);
     for (uint32_t root = 1; root < w->fixed_root_count; root++) {
         PyObject *value = MG_ITEMS(mg_way_root, &w->ways->roots)[root].object;
-        if (value != NULL && mg_node_of(w, value) == MG_NO_NODE) {
+        if (value != NULL && mg_node_of(&w->state, value) == MG_NO_NODE) {
             u->from = ROOT | root;
             on_held(value, u);
         }

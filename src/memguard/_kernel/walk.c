@@ -80,7 +80,7 @@ start_from(mg_walk *w, uint32_t number)
         first = used[middle] < number ? middle + 1 : first;
         end = used[middle] < number ? end : middle;
     }
-    uint32_t node = mg_node_of(w, MG_ITEMS(mg_way_root, &w->ways->roots)[number].object);
+    uint32_t node = mg_node_of(&w->state, MG_ITEMS(mg_way_root, &w->ways->roots)[number].object);
     if (node != MG_NO_NODE) {
         reach(w, node, MG_ROOT + number);
     }
@@ -103,7 +103,7 @@ static void
 visit_variables_of_module(mg_walk *w, uint32_t node)
 {
     PyObject *object = mg_object_at(&w->state, &w->rows, node);
-    uint32_t dict = mg_is_module(object) ? mg_node_of(w, PyModule_GetDict(object)) : MG_NO_NODE;
+    uint32_t dict = mg_is_module(object) ? mg_node_of(&w->state, PyModule_GetDict(object)) : MG_NO_NODE;
     if (dict == MG_NO_NODE) {
         visit(w, node);
     }
@@ -121,7 +121,7 @@ mg_walk_from_fixed_roots(mg_walk *w)
     for (size_t i = 0; i < w->barred.count; i++) {
         w->rows.rows[MG_ITEMS(uint32_t, &w->barred)[i]].link = MG_BARRED;
     }
-    uint32_t own = mg_node_of(w, w->request->asked);
+    uint32_t own = mg_node_of(&w->state, w->request->asked);
     if (own != MG_NO_NODE) {
         w->rows.rows[own].link = MG_BARRED;
     }
@@ -152,7 +152,7 @@ mg_walk_from_fixed_roots(mg_walk *w)
 static void
 add_found(mg_walk *w, const void *object)
 {
-    uint32_t node = mg_node_of(w, object);
+    uint32_t node = mg_node_of(&w->state, object);
     if (node != MG_NO_NODE) {
         w->found[node]++;
     }
@@ -231,7 +231,7 @@ mg_forget_bars(mg_walk *w)
 int
 mg_leave_out_reference(mg_walk *w, const void *source, const void *target)
 {
-    return mg_push_u64(&w->cuts, (uint64_t)mg_node_of(w, source) << 32 | mg_node_of(w, target));
+    return mg_push_u64(&w->cuts, (uint64_t)mg_node_of(&w->state, source) << 32 | mg_node_of(&w->state, target));
 }
 
 void

@@ -54,24 +54,6 @@ typedef struct {
 #define MG_QUESTION(w) PyTuple_GET_ITEM((w)->request->asked, 0)
 #define MG_TARGET(w, i) PyTuple_GET_ITEM((w)->request->asked, (i) + 1)
 #define MG_TARGET_COUNT(w) (PyTuple_GET_SIZE((w)->request->asked) - 1)
-#define MG_IS_SET(bits, node) (((bits)[(node) >> 6] & MG_BIT(node)) != 0)
-
-static inline size_t
-mg_words_of(const mg_walk *w)
-{
-    return (w->rows.count + 63) >> 6;
-}
-
-static inline uint32_t
-mg_node_of(const mg_walk *w, const void *object)
-{
-    const mg_map *map = &w->state.map;
-    if (object == NULL || !mg_may_be_node(object)) {
-        return MG_NO_NODE;
-    }
-    uint32_t handle = mg_find(map, object);
-    return mg_is_open(map, handle) ? mg_number_of(map, handle) : MG_NO_NODE;
-}
 
 static inline int
 mg_is_unreached(const mg_walk *w, uint32_t node)

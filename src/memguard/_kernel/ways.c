@@ -140,7 +140,7 @@ bar_last_way(mg_walk *w, size_t first_step)
         }
     }
     for (uint32_t i = first; i < count - 1; i++) {
-        if (mg_push_u32(&w->barred, mg_node_of(w, steps[i])) < 0) {
+        if (mg_push_u32(&w->barred, mg_node_of(&w->state, steps[i])) < 0) {
             return -1;
         }
     }
@@ -175,7 +175,7 @@ find_ways(mg_walk *w)
 {
     Py_ssize_t targets = MG_TARGET_COUNT(w);
     for (Py_ssize_t i = 0; i < targets; i++) {
-        uint32_t node = mg_node_of(w, MG_TARGET(w, i));
+        uint32_t node = mg_node_of(&w->state, MG_TARGET(w, i));
         if (node != MG_NO_NODE && !mg_is_unreached(w, node) &&
             mg_add_way(w, (uint32_t)i, node, w->ways->steps.count) < 0) {
             return -1;
@@ -187,7 +187,7 @@ find_ways(mg_walk *w)
     size_t first_ways = w->request->most_ways > 1 ? w->ways->way_end.count : 0;
     for (size_t way = 0; way < first_ways; way++) {
         uint32_t target = MG_ITEMS(uint32_t, &w->ways->way_target)[way];
-        uint32_t node = mg_node_of(w, MG_TARGET(w, target));
+        uint32_t node = mg_node_of(&w->state, MG_TARGET(w, target));
         uint32_t *ends = MG_ITEMS(uint32_t, &w->ways->way_end);
         /* The first one again, at the end, as those that follow it. */
         if (node == MG_NO_NODE) {
@@ -220,9 +220,9 @@ note_targets(mg_walk *w)
 {
     Py_ssize_t targets = MG_TARGET_COUNT(w);
     for (Py_ssize_t i = 0; i < targets; i++) {
-        uint32_t node = mg_node_of(w, MG_TARGET(w, i));
+        uint32_t node = mg_node_of(&w->state, MG_TARGET(w, i));
         if (node != MG_NO_NODE) {
-            w->is_target[node >> 6] |= MG_BIT(node);
+            MG_SET(w->is_target, node);
         }
         else if (mg_pointer_number(&w->untracked, MG_TARGET(w, i)) == MG_NO_NUMBER) {
             return -1;
@@ -239,10 +239,10 @@ make_tables(mg_walk *w)
         return -1;
     }
     w->ways->object_count = w->rows.count;
-    w->asking_node = mg_node_of(w, w->asking_generator);
+    w->asking_node = mg_node_of(&w->state, w->asking_generator);
     w->queue = mg_allocate(w->rows.count * sizeof(*w->queue));
     w->found = mg_allocate_zeroed(w->rows.count * sizeof(*w->found));
-    w->is_target = mg_allocate_zeroed(mg_words_of(w) * sizeof(uint64_t));
+    w->is_target = mg_allocate_zeroed(mg_bit_bytes(&w->rows));
     return w->queue == NULL || w->found == NULL || w->is_target == NULL ? -1 : 0;
 }
 
@@ -253,7 +253,7 @@ release_tables(mg_walk *w)
     mg_release(w->found, w->rows.count * sizeof(*w->found));
     mg_release(w->depth, w->rows.count * sizeof(*w->depth));
     mg_release(w->outer, w->rows.count * sizeof(*w->outer));
-    mg_release(w->is_target, mg_words_of(w) * sizeof(uint64_t));
+    mg_release(w->is_target, mg_bit_bytes(&w->rows));
     mg_vector_clear(&w->asking, sizeof(void *));
     mg_vector_clear(&w->cuts, sizeof(uint64_t));
     mg_vector_clear(&w->used_roots, sizeof(uint32_t));
@@ -265,37 +265,26 @@ release_tables(mg_walk *w)
     mg_pointer_index_clear(&w->in_tuple);
     mg_vector_clear(&w->places, sizeof(Py_ssize_t));
     mg_rows_clear(&w->rows);
-    mg_map_end(&w->state.map);
-    mg_pointer_index_clear(&w->state.cut_dicts);
-    mg_vector_clear(&w->state.cut_objects, sizeof(void *));
-    mg_vector_clear(&w->state.foreign, sizeof(void *));
 }
 
 int
 mg_find_ways(const mg_ways_request *request, mg_ways *ways)
 {
-    mg_request heap = {.kind = MG_LIVE,
-                       .clock_seconds = request->clock_seconds,
-                       .name_key = request->name_key,
-                       .own_type = request->own_type,
-                       .with_frozen = 1};
-    mg_answer unused = {0};
+    mg_request heap =
+        mg_request_of_all(request->clock_seconds, request->name_key, request->own_type);
+    mg_answer totals;
     mg_walk w = {.request = request, .ways = ways};
     memset(ways, 0, sizeof(*ways));
-    w.state.request = &heap;
-    w.state.answer = &unused;
-    w.state.thread_count = mg_thread_count();
-    size_t before_bytes = mg_memory.current_bytes;
-    mg_memory.peak_bytes = before_bytes;
-    double started_seconds = request->clock_seconds();
+    mg_state_begin(&w.state, &heap, &totals);
     int result = make_tables(&w) < 0 || note_targets(&w) < 0 ? -1 : 0;
     if (result == 0) {
         mg_walk_heap(&w);
         result = find_ways(&w) < 0 || (request->weighs && mg_weigh_freed(&w) < 0) ? -1 : 0;
     }
     release_tables(&w);
-    ways->side_table_bytes = mg_memory.peak_bytes - before_bytes;
-    ways->duration_seconds = request->clock_seconds() - started_seconds;
+    result = mg_scan_end(&w.state, result);
+    ways->side_table_bytes = totals.side_table_bytes;
+    ways->duration_seconds = totals.duration_seconds;
     if (result < 0) {
         mg_ways_clear(ways);
     }
