@@ -1,6 +1,7 @@
 """What a person would call the holder, and where they would begin a way."""
 
 import asyncio
+import atexit
 import functools
 import itertools
 import sys
@@ -190,13 +191,13 @@ def test_containers_of_collections_are_called_by_who_has_them(app, make):
 
 def test_c_code_is_called_so():
     """A callback that only C code knows is held by C code."""
-    sqlite3 = pytest.importorskip("sqlite3")
-    with_callback = sqlite3.connect(":memory:")
     thing = Thing()
-    with_callback.create_function("f", 1, thing.on_done)
-    answer = why_alive(thing)
+    atexit.register(thing.on_done)
+    try:
+        answer = why_alive(thing)
+    finally:
+        atexit.unregister(thing.on_done)
     assert (answer.root, answer.holder) == ("unexplained", "C code, by method.__self__")
-    with_callback.close()
 
 
 def test_a_loop_that_runs_in_a_thread_shows_its_tasks():

@@ -6,6 +6,7 @@ import pytest
 
 import memguard
 from graphs import Plain, Vertex, self_loop
+from hostile import failures
 from memguard import _core
 from memguard.heap.cuts import flags_of
 
@@ -47,23 +48,6 @@ def planted_facts(graph):
             edges = sorted((ids[one], ids[other]) for one, other in graph.cycle_edges(index))
             found[frozenset(ids)] = (facts, edges, graph.shape_facts(shape)[:2])
     return found, graph.unreachable_count, graph.suspect_count
-
-
-def failures(call):
-    """Let each native allocation fail in turn until the call succeeds; count them."""
-    for number in range(1, 10_000):
-        _core._fail_allocation_at(number)
-        try:
-            call()
-        except MemoryError as error:
-            message = str(error)
-        else:
-            return
-        finally:
-            _core._fail_allocation_at(0)
-        # Without the error itself: its traceback holds what the call was about.
-        yield message
-    pytest.fail("it never succeeded")
 
 
 def tracked():

@@ -1,0 +1,53 @@
+"""What must change nothing: allocations that fail, objects whose every method raises."""
+
+import pytest
+
+from memguard import _core
+
+
+def failures(call):
+    """Let each native allocation fail in turn until the call succeeds; gives each message.
+
+    Before the call is made again nothing native may be left of it.
+    """
+    before_bytes = _core._native_bytes()
+    for number in range(1, 10_000):
+        _core._fail_allocation_at(number)
+        try:
+            call()
+        except MemoryError as error:
+            message = str(error)
+        else:
+            return
+        finally:
+            _core._fail_allocation_at(0)
+        assert _core._native_bytes() == before_bytes
+        # Without the error itself: its traceback holds what the call was about.
+        yield message
+    pytest.fail("it never succeeded")
+
+
+def hostile_object(**attributes):
+    """Make an object of which, and of whose class, no method may be called."""
+
+    class Meta(type):
+        def __getattribute__(cls, name):
+            raise AssertionError(name)
+
+        def __instancecheck__(cls, instance):
+            raise AssertionError
+
+    class Hostile(metaclass=Meta):
+        def __getattribute__(self, name):
+            raise AssertionError(name)
+
+        def __eq__(self, other):
+            raise AssertionError
+
+        __hash__ = None
+        __repr__ = __sizeof__ = __eq__
+
+    hostile = Hostile()
+    for name, value in attributes.items():
+        object.__setattr__(hostile, name, value)
+    return hostile
