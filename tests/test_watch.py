@@ -394,6 +394,17 @@ KEPT = []
 @pytest.mark.parametrize("leaks", [True, False], ids=["leaks", "is well"])
 def test_a_watch_tells_of_containers_that_grow(leaks, caplog):
     """Once, by name and rate; and nothing of the same program without the leak, nor of itself."""
+    _tell_of_kept(leaks, caplog)
+
+
+def test_a_watch_of_a_large_heap_does_not_blame_who_holds_lists_for_a_moment(caplog):
+    """There containers are seen later than the types of what they hold."""
+    large = [[number] * 4 for number in range(70_000)]
+    _tell_of_kept(True, caplog)
+    assert len(large) == 70_000
+
+
+def _tell_of_kept(leaks, caplog):
     KEPT.clear()
     minutes = iter(range(10_000))
     settings = WatchSettings(steady_count=12, growth_count=4, warmup_count=2)

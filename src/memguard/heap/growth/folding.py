@@ -60,8 +60,8 @@ def fold(
     unexplained = []
     for one in rest:
         held = holders.get(one[0])
-        if held and held.is_own:
-            continue
+        if held and (held.is_own or (_is_builtin(one[0]) and not held.is_most)):
+            continue  # by chance one of the many that hold lists, say, for a moment
         position = _on_the_way(groups, held)
         if position is None:
             unexplained.append(one)
@@ -151,8 +151,11 @@ def _explaining(groups: list[list[Place]], name: str, rate: float) -> int | None
     for position in order:
         if any(_is_multiple(rate, one.rate) for one in groups[position]):
             return position
-    is_builtin = name.startswith("builtins.")
-    return order[0] if groups and is_builtin else None
+    return order[0] if groups and _is_builtin(name) else None
+
+
+def _is_builtin(name: str) -> bool:
+    return name.startswith("builtins.")
 
 
 def _is_multiple(rate: float, of: float) -> bool:
@@ -233,7 +236,7 @@ def _type_findings(
 
 
 def _is_with(one: _Type, first: _Type, holders: Mapping[str, Held]) -> bool:
-    if one[0].startswith("builtins.") or _is_multiple(one[1].per_unit, first[1].per_unit):
+    if _is_builtin(one[0]) or _is_multiple(one[1].per_unit, first[1].per_unit):
         return True
     held, by_first = holders.get(one[0]), holders.get(first[0])
     return held is not None and by_first is not None and held.holder == by_first.holder

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from memguard.heap.growth.owners import is_held_by_looks
 from memguard.heap.ways import ways_with_steps
+from memguard.heap.wording import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,14 @@ class Held:
         holder: What a person would call the holder.
         path: The way to one of them, in words.
         steps: The objects on that way, from the root.
+        is_most: Whether it holds more than half of those that were looked at.
         is_own: Whether memguard notes them of the heap.
     """
 
     holder: str
     path: str
     steps: list[object]
+    is_most: bool
     is_own: bool
 
 
@@ -48,12 +51,13 @@ def find_holders(
         return {}
     found = newest([*names])
     owners = [name for name, objects in zip(names, found, strict=True) for _ in objects]
-    by_type: dict[str, list[Held]] = {}
+    by_type: dict[str, list[tuple[Way, list[object]]]] = {}
     for place, way, steps in ways_with_steps([one for objects in found for one in objects], root):
-        one = Held(way.holder, way.text, steps, is_held_by_looks(steps))
-        by_type.setdefault(owners[place], []).append(one)
+        by_type.setdefault(owners[place], []).append((way, steps))
     chosen = {}
     for name, held in by_type.items():
-        [(most, _)] = Counter(one.holder for one in held).most_common(1)
-        chosen[name] = next(one for one in held if one.holder == most)
+        [(holder, count)] = Counter(way.holder for way, _ in held).most_common(1)
+        way, steps = next(one for one in held if one[0].holder == holder)
+        is_most = count > len(held) / 2
+        chosen[name] = Held(holder, way.text, steps, is_most, is_held_by_looks(steps))
     return chosen
