@@ -227,7 +227,10 @@ async def measure(name: str, pair_count: int, block_seconds: float) -> dict[str,
 
 
 async def count_for(way: Way, block_seconds: float, guard: Guard | None) -> int:
-    """Find out how many runs a block takes; the first ones import and cache."""
+    """Find out how many runs a block takes, after one second of runs that import and cache."""
+    warm_at = time.perf_counter() + 1.0
+    while time.perf_counter() < warm_at:
+        await way(1, guard)
     count = 1
     while (found := await time_block(way, count, guard)).seconds < block_seconds / 2:
         count *= 2
