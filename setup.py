@@ -71,6 +71,7 @@ extensions = [
     extension("_registry", []),
     extension("_lives", []),
     extension("_admission", []),
+    extension("_guard", []),
     extension("_bell", []),
 ]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from memguard._admission import Flag
 from memguard.events import Event, EventBus
 
 
@@ -48,6 +49,25 @@ def test_nobody_wants_what_nobody_asked_for():
     assert not bus.wants(Rose)
     bus.subscribe(Event, print)
     assert bus.wants(Fell)
+
+
+@pytest.mark.parametrize("kind", [Rose, Fell, Event])
+def test_a_flag_is_up_while_somebody_asks_for_one_of_its_types_or_for_all(kind):
+    """Whether they asked before it was made or after; those of the same types share it."""
+    bus = EventBus()
+    flag = bus.flag_for(frozenset({Rose, Fell}), Flag)
+    alone = bus.flag_for(frozenset({Rose}), Flag)
+    assert bus.flag_for(frozenset({Fell, Rose}), Flag) is flag
+    ends = [bus.subscribe(kind, print), bus.subscribe(kind, print)]
+    assert flag.is_up
+    assert alone.is_up is (kind is not Fell)
+    assert bus.flag_for(frozenset({kind}), Flag).is_up
+    ends[0]()
+    ends[0]()
+    assert flag.is_up
+    ends[1]()
+    assert not flag.is_up
+    assert not alone.is_up
 
 
 def test_to_end_twice_takes_nobody_else_away():

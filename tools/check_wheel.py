@@ -15,10 +15,8 @@ import zipfile
 from pathlib import Path
 
 SOURCES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".css", ".js"}
-GENERATED = {
-    f"src/memguard/{name}.c"
-    for name in ("_admission", "_agents", "_bell", "_core", "_lives", "_names", "_registry")
-}
+_NATIVE = Path(__file__).parent.parent / "src" / "memguard"
+GENERATED = {f"src/memguard/{path.stem}.c" for path in _NATIVE.glob("*.pyx")}
 # What an earlier build left would be taken into the sdist, listed or not.
 LEFT_BEHIND = (".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "*.so", "*.pyd")
 NOT_IN_WHEEL = (".pyx", ".pxd", ".c", ".h", ".cpp")

@@ -1,5 +1,5 @@
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar, final
@@ -183,9 +183,7 @@ class Passage:
 
 @disjoint_base
 class Gate:
-    wanted: Collection[object]
     excluded: tuple[type[BaseException], ...]
-    told: tuple[object, ...] | None
     agrees: Callable[[], object] | None
     tell_depth: Callable[[int], object] | None
     quiet_depths: Quiet | None
@@ -194,7 +192,9 @@ class Gate:
     def ledger(self) -> Ledger | None: ...
     @property
     def alarm(self) -> Flag: ...
-    def _prepare(self, store: Any, passage_type: type[Passage]) -> None: ...
+    @property
+    def heard(self) -> Flag: ...
+    def _prepare(self, store: Any, passage_type: type[Passage], heard: Flag) -> None: ...
     def _open(self, agent: object) -> Any: ...
     def delegate(
         self,

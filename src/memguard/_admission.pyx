@@ -97,26 +97,6 @@ cdef class Run:
         loop: The event loop of its holder, until it ends; None for threads.
     """
 
-    cdef object owner
-    cdef Run root
-    cdef readonly long long id
-    cdef readonly str agent
-    cdef readonly Run parent
-    # The run of another ledger that the context was in before.
-    cdef Run outer
-    cdef readonly Py_ssize_t depth
-    cdef readonly Py_ssize_t live_count
-    cdef readonly Py_ssize_t waiting_count
-    cdef readonly Py_ssize_t started_count
-    cdef readonly Py_ssize_t descendant_count
-    cdef readonly long long reserved_bytes
-    cdef readonly bint has_ended
-    # Ended where it was not the current one: who comes back to it in that
-    # context goes on to its parent.
-    cdef bint is_passed
-    cdef public bint has_failed_below
-    cdef public object loop
-
     @property
     def chain(self) -> tuple:
         """Names from the first of the chain to this one."""
@@ -203,30 +183,6 @@ cdef class Ledger:
     Thread-safety:
         Any thread; each method is one step.
     """
-
-    cdef readonly object owner
-    cdef readonly set live
-    # The most that were in it since it was small.
-    cdef Py_ssize_t _room_count
-    cdef list due
-    cdef public dict agents
-    cdef public Py_ssize_t first_depth
-    cdef public Py_ssize_t max_depth
-    cdef public Py_ssize_t max_repeats
-    cdef public Py_ssize_t max_children
-    cdef public Py_ssize_t max_descendants
-    cdef public Py_ssize_t max_live
-    cdef public Py_ssize_t max_parallel
-    cdef public long long max_bytes
-    cdef readonly Py_ssize_t running_count
-    cdef readonly Py_ssize_t waiting_count
-    cdef readonly long long reserved_bytes
-    cdef readonly long long admitted_count
-    cdef readonly long long ended_count
-    cdef readonly long long lent_count
-    cdef readonly long long repeated_count
-    cdef readonly Py_ssize_t peak_running_count
-    cdef readonly Py_ssize_t peak_live_count
 
     @property
     def ledger(self):
@@ -513,16 +469,6 @@ cdef class Passage:
         It may be left by another thread or task than it was entered by.
     """
 
-    cdef readonly Gate gate
-    cdef readonly str agent
-    cdef readonly Run run
-    cdef readonly bint was_entered
-    cdef public bint is_plain
-    cdef public bint is_trial
-    cdef public object request
-    cdef public object refusal
-    cdef object token
-
     cdef bint passes_at_once(self) except -1:
         cdef Gate gate = self.gate
         cdef Ledger ledger
@@ -550,6 +496,12 @@ cdef class Passage:
         ledger.count_in(run, parent, self.agent, 0)
         self.begin(run, current)
         gate.tell(run.depth)
+        return True
+
+    cdef bint passes_for_task(self) except -1:
+        if not self.passes_at_once():
+            return False
+        self.run.loop = running_loop()
         return True
 
     cdef int begin(self, Run run, Run previous) except -1:
@@ -619,10 +571,7 @@ cdef class Passage:
 
     def _passes_at_once(self):
         """Go in, for a task, if nobody has to wait nor to be told; says whether it did."""
-        if not self.passes_at_once():
-            return False
-        self.run.loop = running_loop()
-        return True
+        return self.passes_for_task()
 
     def __aexit__(self, exception_type, exception, traceback):
         self.come_out(exception)
@@ -661,9 +610,6 @@ cpdef running_loop():
 @cython.final
 cdef class Flag:
     """A yes or no that the gate reads at each entry, and somebody else sets."""
-
-    cdef public bint is_up
-
 
 cdef double _CLOSED = -1e300
 
@@ -802,9 +748,6 @@ cdef class Quiet:
         count: How many there were [count].
     """
 
-    cdef public double most
-    cdef readonly long long count
-
     def __cinit__(self):
         self.most = -1.0
 
@@ -814,32 +757,19 @@ cdef class Gate:
 
     Attributes:
         ledger: What counts; None where another store does.
-        wanted: What events anybody asked for; empty for none.
         excluded: Exceptions that are no failures.
-        told: Events that entries and exits tell; None for any.
         is_watched: Whether each entry has to be looked at.
         alarm: The same for entries and exits, as long as its flag is up.
+        heard: Up while somebody is told of each entry or exit.
         agrees: Called before an entry, which is looked at if that gives False; or None.
         tell_depth: Called with the depth of each run that was admitted, or None.
         quiet_depths: Depths that are counted there instead, or None.
     """
 
-    cdef readonly Ledger ledger
-    cdef object owner
-    cdef public object wanted
-    cdef public tuple told
-    cdef public tuple excluded
-    cdef public object agrees
-    cdef public object tell_depth
-    cdef public Quiet quiet_depths
-    cdef public bint is_watched
-    cdef readonly Flag alarm
-    cdef object passage_type
-
     def __cinit__(self, *_, **__):
-        self.wanted = ()
         self.excluded = ()
         self.alarm = Flag()
+        self.heard = Flag()
 
     cdef bint has_agreed(self) except -1:
         if type(self.agrees) is Spare:
@@ -864,25 +794,17 @@ cdef class Gate:
             return True
         return isinstance(exception, Exception) and not isinstance(exception, self.excluded)
 
-    cdef bint is_heard(self) except -1:
-        """Whether somebody has to hear of each entry and exit now."""
-        if self.alarm.is_up:
-            return True
-        if PyObject_Size(self.wanted) == 0:
-            return False
-        if self.told is None:
-            return True
-        for event in self.told:
-            if event in self.wanted:
-                return True
-        return False
+    cdef bint is_heard(self) noexcept:
+        """Whether each entry and exit has to be looked at now."""
+        return self.alarm.is_up or self.heard.is_up
 
-    def _prepare(self, store, passage_type not None):
+    def _prepare(self, store, passage_type not None, Flag heard not None):
         if not issubclass(passage_type, Passage):
             raise TypeError("passage_type must be a subclass of Passage")
         self.ledger = store if type(store) is Ledger else None
         self.owner = store.ledger.owner
         self.passage_type = passage_type
+        self.heard = heard
 
     cpdef _open(self, agent):
         """Make a passage for an agent."""
@@ -935,6 +857,9 @@ cdef class Gate:
 
     def _current(self):
         """Give the run of this gate that the context is in, or None."""
+        return self.current_run()
+
+    cdef Run current_run(self):
         return _own_of(get_value(_CURRENT), self.owner)
 
     def _ask_for(

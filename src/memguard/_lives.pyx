@@ -62,19 +62,6 @@ cdef class Life:
         opened_at: File and line where it began, if they are wanted, or None.
     """
 
-    cdef readonly object agent_id
-    cdef readonly Life parent
-    cdef readonly object opened_at
-    cdef readonly bint closes
-    cdef readonly bint has_ended
-    # What tells the table apart, the context's weak reference until it ends, and
-    # the children's ids by the address of their lives.
-    cdef object _home
-    # The life of another table within which it began.
-    cdef Life _outer
-    cdef object _reference
-    cdef dict _children
-
     def __init__(self, *args, **kwargs):
         raise TypeError("a Life is begun by a LifeTable, not by calling it")
 
@@ -128,10 +115,6 @@ cdef class LifeTable(WeakAgentRegistry):
 
     Thread-safety: any thread, under the GIL.
     """
-
-    cdef public bint is_closed
-    cdef public bint is_watched
-    cdef object _home
 
     def __cinit__(self, *args, **kwargs):
         self._home = object()
@@ -273,16 +256,6 @@ cdef class Block:
     Thread-safety: enter and leave it in one task.
     """
 
-    cdef LifeTable _lives
-    cdef object _agent_id
-    cdef object _given
-    cdef object _parent_id
-    cdef object _opened_at
-    cdef bint _detached
-    cdef Life _life
-    cdef object _context
-    cdef object _token
-
     def __init__(
         self, LifeTable lives not None, agent_id, given, parent_id, bint detached, opened_at
     ):
@@ -294,6 +267,9 @@ cdef class Block:
         self._opened_at = opened_at
 
     def __enter__(self):
+        return self._begin()
+
+    cdef object _begin(self):
         cdef LifeTable lives = self._lives
         cdef Life parent = None
         cdef Life life
@@ -320,7 +296,7 @@ cdef class Block:
         self._leave()
 
     async def __aenter__(self):
-        return self.__enter__()
+        return self._begin()
 
     async def __aexit__(self, kind, error, traceback):
         self._leave()
@@ -345,139 +321,6 @@ cdef class Block:
             if failures:
                 self._lives.log(failures)
         return 0
-
-
-cdef extern from *:
-    """
-    static void
-    mg_stop_with(PyObject *value)
-    {
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
-        if (stop != NULL) {
-            PyErr_SetObject(PyExc_StopIteration, stop);
-            Py_DECREF(stop);
-        }
-    }
-    """
-    void mg_stop_with(object value) noexcept
-
-
-@cython.final
-cdef class _Done:
-    """What `async with` awaits where there is nothing to wait for: gives its value."""
-
-    cdef object value
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        if self.value is not None:
-            mg_stop_with(self.value)
-        # Without a value it makes neither an exception nor a traceback, which took longer
-        # than all the rest of a block; the one that is set is left alone.
-        raise StopIteration
-
-
-cdef _Done _done(value):
-    cdef _Done done = _Done.__new__(_Done)
-    done.value = value
-    return done
-
-
-cdef _Done _NOTHING = _Done.__new__(_Done)
-
-
-cdef class AdmittedBlock:
-    """One agent's life as a block, within a delegation that a guard's breaker admits.
-
-    Native, as it is on the way of each agent, and whatever ran before has left little
-    of it in the processor's caches. Where somebody has to wait, the subclass does, by
-    `_enter_in_task` and `_leave_in_task`.
-
-    Thread-safety: enter and leave it in one task or thread.
-    """
-
-    cdef readonly object _agent
-    cdef readonly object _delegation
-    cdef readonly Block _block
-    cdef object _guard
-    cdef dict _options
-    cdef bint _begins
-
-    def __init__(self, guard, agent, dict options not None, bint begins):
-        self._guard = guard
-        self._agent = agent
-        self._options = options
-        self._begins = begins
-
-    cdef int open(self) except -1:
-        """Ask for the delegation, and make the block; nothing is entered."""
-        guard = self._guard
-        options = self._options
-        if guard._state != "started":
-            guard.start()
-        breaker = guard.breaker
-        if self._begins and breaker._current() is not None:
-            options = {**options, "parent": None}
-        delegation = breaker.delegate(self._agent, **options) if options \
-            else breaker._open(self._agent)
-        lifecycle = guard.lifecycle
-        agent_id = f"{self._agent}-{next(guard._numbers)}"
-        if lifecycle._debug:
-            self._block = lifecycle.agent(agent_id, detached=self._begins)
-        else:
-            self._block = Block(lifecycle._lives, agent_id, None, None, self._begins, None)
-        self._delegation = delegation
-        return 0
-
-    def _begin(self):
-        """Begin the life; the delegation was entered."""
-        self.check_entered()
-        try:
-            return self._block.__enter__()
-        except BaseException as error:
-            self._delegation.__exit__(type(error), error, error.__traceback__)
-            raise
-
-    def __enter__(self):
-        self.open()
-        self._delegation.__enter__()
-        return self._begin()
-
-    def __aenter__(self):
-        self.open()
-        if self._delegation._passes_at_once():
-            return _done(self._begin())
-        return self._enter_in_task()
-
-    cdef int check_entered(self) except -1:
-        if self._block is None:
-            raise RuntimeError(f"{self!r} was not entered")
-        return 0
-
-    def __exit__(self, kind, error, traceback):
-        self.check_entered()
-        try:
-            self._block._leave()
-        finally:
-            self._delegation.__exit__(kind, error, traceback)
-
-    def __aexit__(self, kind, error, traceback):
-        self.check_entered()
-        if self._block._lives.is_watched:
-            return self._leave_in_task(kind, error, traceback)
-        self.__exit__(kind, error, traceback)
-        return _NOTHING
-
-    def _enter_in_task(self):
-        raise NotImplementedError
-
-    def _leave_in_task(self, kind, error, traceback):
-        raise NotImplementedError
 
 
 cdef Life _current_life():

@@ -11,7 +11,7 @@ from _thread import allocate_lock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,13 @@ class Event:
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 Listener = Callable[[AnyEvent], object]
+
+
+class _Flag(Protocol):
+    is_up: bool
+
+
+AnyFlag = TypeVar("AnyFlag", bound=_Flag)
 
 
 class EventBus:
@@ -45,6 +52,7 @@ class EventBus:
     def __init__(self) -> None:
         self._listeners: dict[type[Event], tuple[Listener[Any], ...]] = {}
         self.wanted: Mapping[type[Event], object] = MappingProxyType(self._listeners)
+        self._flags: dict[frozenset[type[Event]], _Flag] = {}
         self._changing = allocate_lock()
         self._failure_count = 0
 
@@ -57,6 +65,23 @@ class EventBus:
         """Whether anybody asked for events of exactly this type, or for all."""
         return kind in self._listeners or Event in self._listeners
 
+    def flag_for(self, kinds: frozenset[type[Event]], make: Callable[[], AnyFlag]) -> AnyFlag:
+        """Give a flag that is up while anybody asked for one of these types, or for all.
+
+        For who cannot even afford to ask `wants`. All who ask for the same types get
+        the same flag.
+        """
+        with self._changing:
+            flag = self._flags.get(kinds)
+            if flag is None:
+                flag = self._flags[kinds] = make()
+                self._raise_flags()
+        return cast("AnyFlag", flag)
+
+    def _raise_flags(self) -> None:
+        for kinds, flag in self._flags.items():
+            flag.is_up = any(map(self.wants, kinds))
+
     def subscribe(self, kind: type[AnyEvent], listener: Listener[AnyEvent]) -> Callable[[], None]:
         """Call *listener* with each event of exactly this type; of any, for `Event`.
 
@@ -65,6 +90,7 @@ class EventBus:
         """
         with self._changing:
             self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
+            self._raise_flags()
         ended = False
 
         def unsubscribe() -> None:
@@ -87,6 +113,7 @@ class EventBus:
             self._listeners[kind] = tuple(rest)
         else:
             del self._listeners[kind]
+        self._raise_flags()
 
     def emit(self, event: Event) -> None:
         """Tell those who asked, in the order in which they did; first the exact type."""

@@ -16,7 +16,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Literal, Self
 
-from memguard._admission import UNSET, AgentCount, Gate, Ledger, Run
+from memguard._admission import UNSET, AgentCount, Flag, Gate, Ledger, Run
 from memguard.admission.active import ActiveDelegations
 from memguard.admission.circuit import Circuit, CircuitRecord, CircuitState, Transition
 from memguard.admission.consent import Asked, Consent, Objection
@@ -43,6 +43,7 @@ from memguard.journal import OF_PROCESS
 from memguard.settings import AdmissionSettings
 
 _DEFAULTS = AdmissionSettings()
+_TOLD_EACH_TIME = frozenset({DelegationAdmitted, DelegationRepeated, DelegationEnded})
 _LEDGER_NAMES = {"max_parallel_delegations": "max_parallel"}
 _LEDGER_LIMITS = (
     "max_depth",
@@ -140,9 +141,7 @@ class DelegationCircuitBreaker(Gate):
         self._trials: set[Run] = set()
         self._active = ActiveDelegations(self._counts, self._line.hand_on)
         self.events = EventBus() if events is None else events
-        self._prepare(self._store, Delegation)
-        self.wanted = self.events.wanted
-        self.told = (DelegationAdmitted, DelegationRepeated, DelegationEnded, Event)
+        self._prepare(self._store, Delegation, self.events.flag_for(_TOLD_EACH_TIME, Flag))
         self._apply_limits()
         for listener in listeners:
             self.add_listener(listener)

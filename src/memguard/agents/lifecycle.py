@@ -308,6 +308,11 @@ def _place_of(frame: FrameType) -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
+def place_of_caller() -> tuple[str, int]:
+    """Give the file and line of the innermost code of Python around this call."""
+    return _place_of(sys._getframe(1))
+
+
 def _ended_agents() -> "EndedAgents":
     # Loads the scanner, which a manager that remembers nothing does not need.
     from memguard.agents.ended import EndedAgents

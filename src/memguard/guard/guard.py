@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from itertools import count
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from memguard._guard import GuardBase
 from memguard.admission.breaker import DelegationCircuitBreaker
 from memguard.admission.consent import Consent
 from memguard.admission.limits import AgentLimits
 from memguard.admission.statistics import AdmissionStatistics
-from memguard.agents.lifecycle import AgentLifecycleManager
+from memguard.agents.lifecycle import AgentLifecycleManager, place_of_caller
 from memguard.agents.tally import LifecycleStatistics
 from memguard.endpoint.commands import Inquiries, tell_agents
 from memguard.endpoint.server import Endpoint
@@ -35,7 +35,6 @@ from memguard.errors import (
     UnsafeFolderError,
 )
 from memguard.events import EventBus
-from memguard.guard.block import GuardedAgent
 from memguard.guard.ending import Ending, call_aside
 from memguard.guard.harm import HarmWatch
 from memguard.guard.log import EventLog
@@ -81,7 +80,7 @@ class GuardStatistics:
     oversight: OversightStatistics | None
 
 
-class Guard:
+class Guard(GuardBase):
     """Limit agents, end them cleanly, and watch memory: all parts of memguard together.
 
     ``with guard:`` or ``async with guard:`` starts it and ends it; so do `start` and
@@ -194,7 +193,6 @@ class Guard:
 
     def _build(self) -> None:
         settings, events = self.settings, self.events
-        self._numbers = count(1)
         self._reader = MemoryReader(settings.pressure)
         self.monitor = ResourceMonitor(settings.pressure, bus=events, reader=self._reader)
         self.alerts = MemoryPressureAlertSystem(settings.alerts, bus=events)
@@ -229,6 +227,12 @@ class Guard:
                 is_dry=self._rollback_mode == "report",
             )
             self._harm = HarmWatch(self.rollback, self.metrics, settings.pressure.sample_seconds)
+        self._use(
+            self.breaker,
+            self.lifecycle,
+            place_of_caller if self._debug else None,
+            None if self._harm is None else self._harm.watch_loop,
+        )
 
     def _parts(self) -> Parts:
         return Parts(
@@ -293,6 +297,7 @@ class Guard:
             raise
         _started.add(self)
         self._state = "started"
+        self._open(True)
 
     def _set_up(self) -> None:
         if self._profile is not None and self._collector is None:
@@ -375,6 +380,7 @@ class Guard:
             if not self._ending.begin():
                 return False
             self._state = "closed"
+            self._open(False)
             _started.discard(self)
             return True
 
@@ -426,48 +432,6 @@ class Guard:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-    # Agents.
-
-    def agent(self, agent: str, **options: Any) -> GuardedAgent:
-        """Make a block in which an agent runs to whom nobody delegated: depth 0.
-
-        It begins a chain of its own, also within another agent's block, and takes a
-        slot of its own: for what the other one waits for, use `delegate`.
-
-        Args:
-            agent: Its name; contexts get a number, too, such as "planner-1".
-            **options: ``wait_seconds``, ``cost_bytes`` and ``task``, as for
-                `DelegationCircuitBreaker.delegate`.
-
-        Raises:
-            GuardClosedError: When it is entered, and the guard is closed.
-            DelegationRefused: When it is entered, and there is no room.
-        """
-        self._note_loop()
-        return GuardedAgent(self, agent, options, True)
-
-    def delegate(self, agent: str, **options: Any) -> GuardedAgent:
-        """Make a block in which an agent runs for the one whose block this is in.
-
-        Its context knows the other one as its parent. Outside of any agent's block it
-        begins a chain.
-
-        Args:
-            agent: Its name.
-            **options: As for `agent`; and ``parent``, a token, where the context
-                variables do not lead to the other agent.
-
-        Raises:
-            GuardClosedError: When it is entered, and the guard is closed.
-            DelegationRefused: When it is entered, and there is no room.
-        """
-        self._note_loop()
-        return GuardedAgent(self, agent, options, False)
-
-    def _note_loop(self) -> None:
-        if self._harm is not None:
-            self._harm.watch_loop()
 
     # Memory.
 
@@ -537,6 +501,7 @@ class Guard:
         # The thread is started by the first agent: a child may be about to become
         # another program.
         self._state = "new"
+        self._open(False)
 
 
 def _approver_of(
