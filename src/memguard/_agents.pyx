@@ -52,17 +52,6 @@ cdef extern from "Python.h":
 
 
 cdef extern from "_kernel/reuse.h":
-    ctypedef struct mg_ledger:
-        Py_ssize_t owners
-        Py_ssize_t created
-        Py_ssize_t missed
-        Py_ssize_t reused
-        Py_ssize_t returned
-        Py_ssize_t dropped
-        Py_ssize_t lost
-        Py_ssize_t in_use
-        Py_ssize_t peak_in_use
-
     enum:
         MG_MOST_DYING
 
@@ -148,19 +137,6 @@ cdef class AgentContext:
         Any thread, under the GIL: no Python code runs between a check and the change
         that rests on it. Lists are as safe as lists are.
     """
-
-    # Fields are read and written by this module alone. The ledger is that of the
-    # pool which made this; NULL for others.
-    cdef mg_ledger *_ledger
-    cdef object _task_id
-    cdef object _parent_ref
-    cdef object _subtasks
-    cdef object _data
-    cdef object _callbacks
-    cdef object _metadata
-    cdef int _depth
-    cdef unsigned char _state
-    cdef object __weakref__
 
     # Fields are valid before this: a subclass need not call it.
     def __init__(self, task_id, parent_context=None):
@@ -769,6 +745,10 @@ def clean(AgentContext context not None):
 
     Within another cleanup on the same thread, what owners raise goes to that one.
     """
+    return cleaned(context)
+
+
+cdef list cleaned(AgentContext context):
     context._state &= ~TENDED
     # Its own cleanup runs, or ran when it came back to its pool.
     if context._state & (DYING | RETURNED | RETURNING):
@@ -781,13 +761,22 @@ def clean(AgentContext context not None):
 
 def tend(AgentContext context not None):
     """Let a context be cleaned up when it dies, unless `clean` or `close` came first."""
+    tended(context)
+
+
+cdef int tended(AgentContext context) except -1:
     if not context._state & (CLOSED | RETURNED):
         context._state |= TENDED
         mg_let_finalize(context)
+    return 0
 
 
 def close_gathering(AgentContext context not None):
     """Close a context, and give what was raised instead of logging it; see `clean`."""
+    return closed(context)
+
+
+cdef list closed(AgentContext context):
     return _counted(_close(context))
 
 

@@ -20,6 +20,7 @@ cdef class Life:
     cdef object _reference
     cdef dict _children
 
+    cdef object held(self)
     cdef int leave_all(self) except -1
     cdef int adopt(self, Life child) except -1
 

@@ -21,16 +21,11 @@ from cpython.contextvars cimport (
 from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.weakref cimport PyWeakref_NewRef
 
-from memguard._registry cimport WeakAgentRegistry
+from memguard._agents cimport AgentContext, cleaned, closed, tended
+from memguard._registry cimport WeakAgentRegistry, referent_of
 
 from types import CoroutineType as _CoroutineType
 
-from memguard._agents import (
-    AgentContext as _AgentContext,
-    clean as _clean,
-    close_gathering as _close_gathering,
-    tend as _tend,
-)
 from memguard.errors import (
     LifecycleClosedError as _LifecycleClosedError,
     UnknownAgentError as _UnknownAgentError,
@@ -40,7 +35,7 @@ from memguard.errors import (
 
 cdef bint _is_native(context) noexcept:
     """Whether it is an AgentContext, and does not only say so, as a mock does."""
-    return PyObject_TypeCheck(context, <PyTypeObject *> _AgentContext)
+    return PyObject_TypeCheck(context, <PyTypeObject *> AgentContext)
 
 
 cdef object _current = PyContextVar_New("memguard_current_agent", NULL)
@@ -70,7 +65,10 @@ cdef class Life:
 
     def context(self):
         """Give the agent's context; None once it ended or the agent died."""
-        return None if self._reference is None else self._reference()
+        return self.held()
+
+    cdef object held(self):
+        return None if self._reference is None else referent_of(self._reference)
 
     def take_child_id(self):
         """Take the newest child out; gives (id,), or None if there is none."""
@@ -143,7 +141,7 @@ cdef class LifeTable(WeakAgentRegistry):
             pass    # to register it will say what is wrong
         self.add(agent_id, context, life, False)
         if _is_native(context):
-            _tend(context)
+            tended(<AgentContext> context)
         if parent is not None:
             parent.adopt(life)
         if self.is_closed:
@@ -180,7 +178,7 @@ cdef class LifeTable(WeakAgentRegistry):
         return self.claim_life(life)
 
     cdef object claim_life(self, Life life):
-        context = life.context()
+        context = life.held()
         if context is None or not self.forget(life.agent_id, life):
             return None
         life.leave_all()
@@ -202,7 +200,8 @@ cdef class LifeTable(WeakAgentRegistry):
             self.end_claimed(life, context, failures)
             return True
         if _is_native(context):
-            found = _close_gathering(context) if life.closes else _clean(context)
+            found = closed(<AgentContext> context) if life.closes \
+                else cleaned(<AgentContext> context)
         else:
             found = clean_up_plain(context)
         if found:
@@ -280,7 +279,7 @@ cdef class Block:
             parent = lives.current_life()
         context = self._given
         if context is None:
-            context = _AgentContext(self._agent_id, None if parent is None else parent.context())
+            context = AgentContext(self._agent_id, None if parent is None else parent.held())
         life = lives.begin_life(
             self._agent_id, context, parent, self._given is None, self._opened_at
         )
@@ -371,7 +370,7 @@ def current_agent():
     """
     cdef Life life = get_value(_current)
     while life is not None:
-        context = life.context()
+        context = life.held()
         if context is not None:
             return context
         life = life.parent

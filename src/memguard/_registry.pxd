@@ -1,11 +1,25 @@
 """What other native modules use of the table."""
 
-from cpython.ref cimport PyObject
+from cpython.ref cimport Py_DECREF, PyObject
 
 
 cdef extern from "Python.h":
     ctypedef class _weakref.ReferenceType [object PyWeakReference, check_size ignore]:
         pass
+
+
+cdef extern from "_kernel/referent.h":
+    PyObject *mg_referent(PyObject *reference)
+
+
+cdef inline object referent_of(reference):
+    """Give what a weak reference refers to, or None."""
+    cdef PyObject *referent = mg_referent(<PyObject *> reference)
+    if referent == NULL:
+        return None
+    owned = <object> referent
+    Py_DECREF(owned)
+    return owned
 
 
 cdef class _Collector:

@@ -37,7 +37,6 @@ cdef extern from "Python.h":
 cdef extern from "_kernel/referent.h":
     void mg_keep_freed(PyTypeObject *type)
     object mg_refer(PyTypeObject *type, PyObject *arguments, PyObject *referent)
-    PyObject *mg_referent(PyObject *reference)
     bint mg_is_alive(PyObject *reference)
     bint mg_supports_weakrefs(PyObject *object)
 
@@ -130,12 +129,7 @@ cdef class _Entry(ReferenceType):
 
     cdef object agent(self):
         """Give the agent, or None."""
-        cdef PyObject *agent = mg_referent(<PyObject *> self)
-        if agent == NULL:
-            return None
-        owned = <object> agent
-        Py_DECREF(owned)
-        return owned
+        return referent_of(self)
 
 
 mg_keep_freed(<PyTypeObject *> _Entry)
