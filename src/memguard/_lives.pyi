@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Hashable
+from collections.abc import Hashable
 from contextvars import Context, Token
 from types import TracebackType
 from typing import Any, final
@@ -73,40 +73,6 @@ class Block:
         traceback: TracebackType | None,
         /,
     ) -> None: ...
-
-@disjoint_base
-class AdmittedBlock:
-    def __init__(self, guard: Any, agent: str, options: dict[str, Any], begins: bool) -> None: ...
-    @property
-    def _agent(self) -> str: ...
-    @property
-    def _delegation(self) -> Any: ...
-    @property
-    def _block(self) -> Block: ...
-    def _begin(self) -> Any: ...
-    def __enter__(self) -> Any: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
-    def __aenter__(self) -> Awaitable[Any]: ...
-    def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> Awaitable[None]: ...
-    def _enter_in_task(self) -> Awaitable[Any]: ...
-    def _leave_in_task(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Awaitable[None]: ...
 
 def clean_up_plain(context: object) -> list[Exception]: ...
 def current_life() -> Life | None: ...
