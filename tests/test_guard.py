@@ -390,8 +390,9 @@ def test_a_burst_of_small_agents_is_slowed_down_and_not_refused(form):
 
 def test_a_burst_that_needs_memory_is_refused_once_it_has_waited():
     """For as long as the setting says."""
+    limit_bytes = 4 * memguard.read_memory().rss_bytes
     pressure = PressureSettings(
-        limit_bytes=4 * memguard.read_memory().rss_bytes, ramp_wait_seconds=0.0, assumed_bytes=2**30
+        limit_bytes=limit_bytes, ramp_wait_seconds=0.0, assumed_bytes=limit_bytes
     )
     with Guard(settings=GuardSettings(pressure=pressure), max_parallel=None) as guard:
         with guard.agent("first"), pytest.raises(memguard.MemoryShort, match="cannot be seen yet"):

@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 import memguard
+from effort import effort
 from graphs import Plain, Vertex, build, plans, self_loop
 from memguard import _core
 from memguard.errors import CycleGoneError, HeadroomShortError, SnapshotFailedError
@@ -581,7 +582,7 @@ def test_five_hundred_scans_of_a_busy_process():
         thread.start()
     modes = set()
     try:
-        for number in range(500):
+        for number in range(effort(500, 100)):
             kind = ("garbage", "live")[number % 2]
             with memguard.scan(kind, explain=False, mode="snapshot") as report:
                 modes.add((report.mode, report.complete))
