@@ -173,6 +173,8 @@ cdef class GuardedAgent(Block):
         if not guard._is_open:
             guard.start()
         gate = guard._gate
+        if gate is None:
+            raise RuntimeError(f"{guard!r} has no parts: call _use before")
         if self._detached and gate.current_run() is not None:
             options = {**options, "parent": None}
         delegation = gate.delegate(self._agent, **options) if options else gate._open(self._agent)

@@ -39,6 +39,9 @@ def use_base():
     block = base.agent("a")
     with contextlib.suppress(NotImplementedError):
         block.__enter__()
+    base._open(True)
+    with contextlib.suppress(RuntimeError):
+        block.__enter__()
     with contextlib.suppress(RuntimeError):
         block.__exit__(None, None, None)
     with contextlib.suppress(TypeError):
