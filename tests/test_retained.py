@@ -159,7 +159,7 @@ def test_what_the_collector_does_not_track_is_counted_where_its_holders_meet(app
     app.history = [message, [message], (text,)]
     gc.collect()
     expected = sum(map(sys.getsizeof, [app.history, message, app.history[1], (text,), text]))
-    assert not gc.is_tracked(message)
+    assert not gc.is_tracked(message) or sys.version_info >= (3, 14)
     del text, message
     size = retained_size(app.history)
     assert size.retained_count == 5

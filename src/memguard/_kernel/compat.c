@@ -14,6 +14,12 @@
 #if MG_FRAME_ROOTS
 #include "internal/pycore_frame.h"
 #include "internal/pycore_code.h"
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_genobject.h"
+#include "internal/pycore_interpframe_structs.h"
+#include "internal/pycore_tstate.h"
+#endif
+#include "stackref.h"
 #endif
 #include "internal/pycore_dict.h"
 
@@ -97,15 +103,19 @@ mg_imported_modules(void)
 static PyObject *
 running_code(_PyInterpreterFrame *frame)
 {
-#if PY_VERSION_HEX >= 0x030d0000
-    PyObject *code = frame->f_executable;
-#else
-    PyObject *code = (PyObject *)frame->f_code;
-#endif
-#if PY_VERSION_HEX >= 0x030c0000
+#if PY_VERSION_HEX >= 0x030e0000
+    if (frame->owner >= FRAME_OWNED_BY_INTERPRETER) {
+        return NULL;
+    }
+#elif PY_VERSION_HEX >= 0x030c0000
     if (frame->owner == FRAME_OWNED_BY_CSTACK) {
         return NULL;
     }
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+    PyObject *code = mg_referred(frame->f_executable);
+#else
+    PyObject *code = (PyObject *)frame->f_code;
 #endif
     return code != NULL && PyCode_Check(code) ? code : NULL;
 }
@@ -114,7 +124,7 @@ static PyObject *
 running_function(_PyInterpreterFrame *frame)
 {
 #if PY_VERSION_HEX >= 0x030c0000
-    return frame->f_funcobj;
+    return mg_referred(frame->f_funcobj);
 #else
     return (PyObject *)frame->f_func;
 #endif
@@ -147,8 +157,8 @@ visit_frame(_PyInterpreterFrame *frame, mg_object_visitor visit, void *argument)
        not stored while the frame runs. */
     int count = ((PyCodeObject *)code)->co_nlocalsplus;
     for (int i = 0; i < count; i++) {
-        if (frame->localsplus[i] != NULL &&
-            !visit(frame->localsplus[i], argument)) {
+        PyObject *value = mg_referred(frame->localsplus[i]);
+        if (value != NULL && !visit(value, argument)) {
             return 0;
         }
     }
@@ -170,6 +180,19 @@ mg_for_each_frame_root(mg_object_visitor visit, void *argument)
     }
 }
 
+static PyObject *
+generator_of(_PyInterpreterFrame *frame)
+{
+    if (frame->owner != FRAME_OWNED_BY_GENERATOR) {
+        return NULL;
+    }
+#if PY_VERSION_HEX >= 0x030e0000
+    return (PyObject *)_PyGen_GetGeneratorFromFrame(frame);
+#else
+    return (PyObject *)_PyFrame_GetGenerator(frame);
+#endif
+}
+
 static int
 visit_variables(_PyInterpreterFrame *frame, mg_running_frame *running,
                 mg_variable_visitor visit, void *argument)
@@ -179,13 +202,13 @@ visit_variables(_PyInterpreterFrame *frame, mg_running_frame *running,
         return 1;
     }
     PyObject *function = running_function(frame);
-    running->generator = frame->owner == FRAME_OWNED_BY_GENERATOR
-        ? (PyObject *)_PyFrame_GetGenerator(frame) : NULL;
+    running->generator = generator_of(frame);
     running->frame = frame;
     int count = ((PyCodeObject *)running->code)->co_nlocalsplus;
     for (int i = 0; i < count; i++) {
-        if (frame->localsplus[i] != NULL &&
-            !visit(running, i, frame->localsplus[i], argument)) {
+        PyObject *value = mg_referred(frame->localsplus[i]);
+        if (value != NULL && !mg_is_borrowed(frame->localsplus[i]) &&
+            !visit(running, i, value, argument)) {
             return 0;
         }
     }
@@ -208,6 +231,18 @@ visit_handled_exceptions(PyThreadState *thread, const mg_running_frame *running,
     return 1;
 }
 
+#if PY_VERSION_HEX >= 0x030e0000
+static int
+visit_event_loop(_PyThreadStateImpl *thread, const mg_running_frame *running,
+                 mg_variable_visitor visit, void *argument)
+{
+    return (thread->asyncio_running_loop == NULL ||
+            visit(running, MG_THREAD_DATA, thread->asyncio_running_loop, argument)) &&
+           (thread->asyncio_running_task == NULL ||
+            visit(running, MG_THREAD_DATA, thread->asyncio_running_task, argument));
+}
+#endif
+
 void
 mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
 {
@@ -225,6 +260,11 @@ mg_for_each_running_variable(mg_variable_visitor visit, void *argument)
         }
         running.code = running.generator = NULL;
         running.frame = NULL;
+#if PY_VERSION_HEX >= 0x030e0000
+        if (!visit_event_loop((_PyThreadStateImpl *)thread, &running, visit, argument)) {
+            return;
+        }
+#endif
 #if PY_VERSION_HEX >= 0x030d0000
         if (thread->threading_local_key != NULL &&
             !visit(&running, MG_THREAD_DATA, thread->threading_local_key, argument)) {

@@ -32,7 +32,7 @@
 /* The layout of frames and dict key tables is internal and changes with every
    minor version; the headers of the version compiled for are the only source.
    Later versions do without (frames) until somebody has tested them. */
-#if PY_VERSION_HEX < 0x030e0000 && !MG_FREE_THREADED
+#if PY_VERSION_HEX < 0x03100000 && !MG_FREE_THREADED
 #define MG_FRAME_ROOTS 1
 #else
 #define MG_FRAME_ROOTS 0

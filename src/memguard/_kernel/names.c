@@ -13,6 +13,7 @@
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe_structs.h"
 #endif
+#include "stackref.h"
 #endif
 
 /* A dict that is not managed by the interpreter lies at an offset of the type,
@@ -188,28 +189,11 @@ frame_of(PyObject *object)
     return NULL;
 }
 
-#if PY_VERSION_HEX >= 0x030e0000
-
-/* Two low bits tell what kind of reference it is; both set, a bare number. */
-static PyObject *
-referred(_PyStackRef reference)
-{
-    return (reference.bits & 3) == 3
-        ? NULL : (PyObject *)(reference.bits & ~(uintptr_t)3);
-}
-
-#define VARIABLE(frame, i) referred((frame)->localsplus[i])
-#define CODE_OF(frame) referred((frame)->f_executable)
-
-#else
-
-#define VARIABLE(frame, i) ((frame)->localsplus[i])
+#define VARIABLE(frame, i) mg_referred((frame)->localsplus[i])
 #if PY_VERSION_HEX >= 0x030d0000
-#define CODE_OF(frame) ((frame)->f_executable)
+#define CODE_OF(frame) mg_referred((frame)->f_executable)
 #else
 #define CODE_OF(frame) ((PyObject *)(frame)->f_code)
-#endif
-
 #endif
 
 int
@@ -272,10 +256,8 @@ mg_stack_index_of(PyObject *object, PyObject *target)
     return -1;
 }
 
-#if PY_VERSION_HEX >= 0x030e0000
-#define FUNCTION_OF(frame) referred((frame)->f_funcobj)
-#elif PY_VERSION_HEX >= 0x030c0000
-#define FUNCTION_OF(frame) ((frame)->f_funcobj)
+#if PY_VERSION_HEX >= 0x030c0000
+#define FUNCTION_OF(frame) mg_referred((frame)->f_funcobj)
 #else
 #define FUNCTION_OF(frame) ((PyObject *)(frame)->f_func)
 #endif

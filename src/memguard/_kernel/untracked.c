@@ -98,6 +98,10 @@ look_everywhere(untracked_search *u)
         u->from = NOT_REACHED;
         on_held(MG_ITEMS(PyObject *, &w->asking)[i], u);
     }
+    /* From 3.14 on a tuple of what is not tracked is not tracked from the beginning. */
+    if (mg_node_of(&w->state, w->request->asked) == MG_NO_NODE) {
+        look_into(u, w->request->asked, NOT_REACHED);
+    }
     for (uint32_t node = 0; node < w->rows.count && !u->out_of_memory; node++) {
         if (mg_is_unreached(w, node)) {
             look_into(u, mg_object_at(&w->state, &w->rows, node), NOT_REACHED);
