@@ -3,8 +3,10 @@
 import asyncio
 import collections
 import functools
+import gc
 import itertools
 import json
+import queue
 import random
 import struct
 import subprocess
@@ -81,6 +83,29 @@ def test_a_queue_that_comes_and_goes_is_hardly_ever_growth():
     assert found <= 4
 
 
+def test_what_becomes_ever_slower_is_hardly_ever_growth():
+    """Five requests a run by a hundred users: those who are new are ever fewer."""
+    found = 0
+    for seed in range(100):
+        noise, seen, values = random.Random(seed), set(), []
+        for _ in range(61):
+            seen.update(noise.choices(range(100), k=5))
+            values.append(len(seen))
+        found += rise(values[-51:]) is not None
+    assert found <= 3
+
+
+def test_a_leak_at_random_moments_is_growth_nearly_always():
+    """By chance its end is slower than its begin as often as not."""
+    found = 0
+    for seed in range(100):
+        noise, values = random.Random(seed), [0]
+        for _ in range(50):
+            values.append(values[-1] + (noise.random() < 0.5) * noise.randrange(1, 20))
+        found += rise(values) is not None
+    assert found >= 95
+
+
 # The looks that are remembered.
 
 
@@ -107,6 +132,59 @@ def test_looks_that_become_one_keep_both_ends():
     assert [count - at for count, at in zip(types.counts, types.places, strict=True)] == (
         [5] * len(types.places)
     )
+
+
+def remembered_bytes(history):
+    looks = history._looks
+    return sum(map(len, (*looks.changes, *looks.types)))
+
+
+def test_what_came_and_went_is_forgotten():
+    """Classes made for one run, and containers that lived for one, ever others."""
+    history, sizes = History(8), []
+    for look in range(2000):
+        there = [(64 * look + 64, 32, 0, 9, 100, 0)]
+        gone = [(64 * look, 32, 9, 0, 100, 0)]
+        history.add(look, pack(*there, *gone), [(f"app.Model{look}", 3, 90)])
+        sizes.append(remembered_bytes(history))
+    assert max(sizes[1000:]) <= 1.5 * max(sizes[:100])
+    assert len([*history.types(0, least=0)]) < 10
+
+
+def test_many_containers_that_grow_are_remembered_in_few_bytes():
+    """All that a look adds of a container is much like what the look before added."""
+    history = History(64)
+    for look in range(20):
+        history.add(look, pack(*((64 * n, 32, look, look + 1, 100, 0) for n in range(5000))), [])
+    assert remembered_bytes(history) < 20 * 5000 * RECORD.size / 3
+
+
+def test_a_look_that_is_interrupted_leaves_no_trace(monkeypatch):
+    """Wherever it was: the looks before it, and those after it, keep their numbers."""
+    for interrupted_at in range(1, 20):
+        history = History(4)
+        for look in range(4):
+            history.add(look, pack((16, 32, look, look + 1, 100, 0)), [("app.Node", look, 50)])
+        calls = itertools.count(1)
+
+        def interrupted(*arguments, calls=calls, at=interrupted_at, make=json.dumps):
+            if next(calls) == at:
+                raise KeyboardInterrupt
+            return make(*arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(json, "dumps", interrupted)
+            try:
+                history.add(4, pack((16, 32, 4, 5, 100, 0)), [("app.Node", 4, 50)])
+            except KeyboardInterrupt:
+                assert list(history.places) == [0, 1, 2, 3]
+            else:
+                break
+        history.add(5, pack((16, 32, 5, 6, 100, 0)), [("app.Node", 5, 50)])
+        [(_, series)] = history.containers(0)
+        assert (series.places[-1], series.counts[-1]) == (5, 6)
+        assert len(series.places) == history.look_count
+    assert interrupted_at > 1
 
 
 # The whole.
@@ -189,6 +267,61 @@ def test_coroutines_run_in_one_loop():
     assert finding.name.endswith("._scheduled")
 
 
+def test_coroutines_inside_a_running_loop_are_refused(recwarn):
+    """With what to call, and no coroutine is left that was never awaited."""
+
+    async def run():
+        pytest.fail("it ran")
+
+    async def main():
+        with pytest.raises(memguard.WouldBlockLoopError, match="to_thread"):
+            memguard.growth(run, 10)
+
+    asyncio.run(main())
+    gc.collect()
+    assert not recwarn.list
+
+
+class Compiled:
+    """What Cython makes of a coroutine function gives objects of a class of its own."""
+
+    def __init__(self, coroutine):
+        self.send, self.throw, self.close = coroutine.send, coroutine.throw, coroutine.close
+        self._coroutine = coroutine
+
+    def __await__(self):
+        return self._coroutine.__await__()
+
+    def send(self, value): ...
+
+    def throw(self, error): ...
+
+    def close(self): ...
+
+
+def test_coroutines_of_another_class_are_awaited():
+    """They are known by what they can do."""
+    kept = []
+
+    async def run():
+        await asyncio.sleep(0)
+        kept.append([1])
+
+    [finding] = memguard.growth(lambda: Compiled(run()), 10).findings
+    assert finding.name.endswith(".kept")
+
+
+def test_what_a_run_returns_is_not_asked_for_its_class():
+    """That may be a property."""
+
+    class Result:
+        @property
+        def __class__(self):
+            raise AssertionError("asked")
+
+    assert memguard.growth(Result, 10).findings == ()
+
+
 def test_an_error_of_the_function_passes():
     """And no coroutine is left that was never awaited."""
 
@@ -212,6 +345,7 @@ def test_an_error_of_the_function_passes():
         ({"runs": True}, "runs"),
         ({"warmup": 0}, "warmup"),
         ({"floor": 0}, "floor"),
+        ({"floor": 2**64}, "floor"),
     ],
 )
 def test_numbers_out_of_range_are_named(arguments, named):
@@ -238,6 +372,88 @@ def test_bounded_containers_are_no_finding_before_they_are_full():
         last.append(cached(next(numbers)))
 
     assert memguard.growth(run, 20).findings == ()
+
+
+SHARDS = [[] for _ in range(6)]
+
+
+def test_lists_of_one_list_are_one_finding():
+    """Shards, each of which gets its part."""
+
+    def run():
+        for shard in SHARDS:
+            shard.append(Node())
+
+    [finding] = memguard.growth(run, 20).findings
+    assert (finding.name, finding.entries_per_run) == (f"{__name__}.SHARDS[int]", 6.0)
+    assert finding.path == f"{__name__}.SHARDS[int] -> list"
+
+
+class Service:
+    """A program that has its queue, and caches of its methods."""
+
+    def __init__(self):
+        self.jobs = queue.Queue()
+        self.done = queue.Queue()
+
+    @staticmethod
+    @functools.lru_cache(maxsize=None)  # noqa: UP033 - this is the leak
+    def parsed(text):
+        """Parse a text."""
+        return [text]
+
+    @classmethod
+    @functools.lru_cache(maxsize=None)  # noqa: UP033 - as above
+    def made(cls, text):
+        """Make it of a text."""
+        return [text]
+
+
+SERVICES = {"first": Service()}
+
+
+def test_what_a_class_of_python_has_is_called_by_what_of_the_program_has_that():
+    """All queues are called the same, and so are all static methods."""
+
+    def run():
+        SERVICES["first"].jobs.put(Node())
+        for _ in range(2):
+            SERVICES["first"].done.put("done")
+
+    found = [finding.name for finding in memguard.growth(run, 20).findings]
+    assert found == [f"{__name__}.Service.done.queue", f"{__name__}.Service.jobs.queue"]
+
+
+@pytest.mark.parametrize("name", ["parsed", "made"])
+def test_a_cache_of_a_static_method_is_called_as_the_method_is(name):
+    """And one of a class method."""
+    [finding] = memguard.growth(lambda: getattr(Service, name)(str(next(numbers))), 20).findings
+    assert finding.name == f"{__name__}.Service.{name}"
+    assert finding.kind == "lru_cache"
+
+
+def test_a_leak_is_found_behind_many_that_grow_faster():
+    """And the memory of those is not its own."""
+    SESSIONS.clear()
+    faster = [[0] * 5 for _ in range(300)]
+
+    def run():
+        for one in faster:
+            one.extend([0] * 5)
+        SESSIONS[next(numbers)] = [1]
+
+    first, second = memguard.growth(run, 20).findings
+    assert (first.name.endswith("().faster[int]"), first.entries_per_run) == (True, 1500.0)
+    assert second.name == f"{__name__}.SESSIONS"
+    assert second.bytes_per_run < 1000
+    SESSIONS.clear()
+
+
+def test_what_is_left_out_is_said():
+    """For it must not pass for well."""
+    report = memguard.growth(lambda: None, 10, floor=128)
+    assert "containers that never had 128 entries are left out" in str(report)
+    assert "left out" not in str(memguard.growth(lambda: None, 10))
 
 
 class Hostile(dict):
@@ -282,6 +498,13 @@ def test_a_tracker_says_when_it_knows_too_little():
     assert "too few looks" in str(tracker.report())
     with pytest.raises(memguard.LimitOutOfRangeError, match="place"):
         tracker.observe(1)
+
+
+@pytest.mark.parametrize("place", [float("nan"), float("inf"), -float("inf")])
+def test_a_first_look_is_somewhere(place):
+    """Nothing comes after what is no number, and nothing else would ever be looked at."""
+    with pytest.raises(memguard.LimitOutOfRangeError, match="place"):
+        memguard.GrowthTracker("run").observe(place)
 
 
 def test_a_tracker_on_a_schedule_counts_by_the_minute():
@@ -409,7 +632,7 @@ def test_keys_of_a_weak_dictionary_that_its_values_hold_are_named():
         table[key] = [key]
 
     [finding] = memguard.growth(run, 20).findings
-    assert finding.name == "weakref.WeakKeyDictionary.data"
+    assert finding.name.endswith("().table.data")
 
 
 @pytest.mark.parametrize(

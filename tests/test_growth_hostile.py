@@ -5,7 +5,9 @@ import functools
 import gc
 import itertools
 import struct
+import sys
 import threading
+import types
 import weakref
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 import memguard
 from hostile import failures
 from memguard import _core, _growth
+from memguard.heap.growth import entries
 
 RECORD = struct.Struct("=6Q")
 numbers = itertools.count()
@@ -232,6 +235,97 @@ def test_reports_without_memory_leave_all_as_it_was():
     [report] = found
     assert any(finding.name.endswith(".store") for finding in report.findings)
     assert _core._native_bytes() == before_bytes
+
+
+@pytest.mark.native
+def test_looks_without_memory_are_left_out():
+    """And the looks before and after them are as good as ever."""
+    tracker = memguard.GrowthTracker("run", collect=True)
+    places, store = itertools.count(), {}
+
+    def look():
+        store[len(store)] = [1]
+        tracker.observe(next(places))
+
+    look()
+    failed = 0
+    for _ in range(10):
+        before = tracker.look_count
+        failed += len([*failures_of_look(look)])
+        assert tracker.look_count == before + 1
+    assert failed > 10
+    assert any(finding.name.endswith(".store") for finding in tracker.report().findings)
+
+
+def failures_of_look(look):
+    """As `failures`, though what is remembered natively may become less meanwhile."""
+    for number in range(1, 1000):
+        _core._fail_allocation_at(number)
+        try:
+            look()
+        except MemoryError as error:
+            yield str(error)
+        else:
+            return
+        finally:
+            _core._fail_allocation_at(0)
+
+
+def test_a_look_amid_a_look_of_the_same_tracker():
+    """A signal, or a finalizer that the collector calls, may come at any moment."""
+    tracker = memguard.GrowthTracker()
+    looked = []
+
+    class Looking:
+        def __del__(self):
+            tracker.observe()
+            looked.append(tracker.report().look_count)
+
+    def run():
+        was = gc.get_threshold()
+        gc.set_threshold(1)
+        gc.enable()
+        try:
+            for _ in range(40):
+                cycle = [Looking()]
+                cycle.append(cycle)
+                del cycle
+                tracker.observe()
+        finally:
+            gc.disable()
+            gc.set_threshold(*was)
+
+    # Where it waits for itself it must not keep the tests.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert looked
+
+
+def test_a_report_asks_once_of_each_container_where_it_leads(monkeypatch):
+    """And not of each for each other: a hundred registries are no reason to wait."""
+    shared = [[] for _ in range(50)]
+    registries = {f"registry{number}": {} for number in range(30)}
+    asked = collections.Counter()
+    native = entries._names.referents_of
+
+    def referents_of(thing):
+        asked[id(thing)] += 1
+        return native(thing)
+
+    def run():
+        for registry in registries.values():
+            registry[next(numbers)] = [shared]
+
+    # Each by a name of its own, or they were one finding.
+    module = types.ModuleType("shop")
+    vars(module).update(registries)
+    monkeypatch.setitem(sys.modules, "shop", module)
+    known = {**vars(entries._names), "referents_of": referents_of}
+    monkeypatch.setattr(entries, "_names", types.SimpleNamespace(**known))
+    assert len(memguard.growth(run, 12).findings) == len(registries)
+    assert 0 < asked[id(shared)] <= len(registries)
 
 
 @pytest.mark.native

@@ -1,6 +1,7 @@
 """A watch: what it tells, when it looks, and that nothing of it is left."""
 
 import asyncio
+import dataclasses
 import errno
 import gc
 import logging
@@ -378,6 +379,19 @@ def test_a_container_is_told_of_once_until_there_is_twice_as_much():
         ContainerGrows("app.SESSIONS", "dict", "app.SESSIONS -> dict", "", 200, 2.0, 512.0),
     )
     assert describe(events[0]) == "app.SESSIONS grows: 200 now, +2.0 a minute (0.5 KiB)"
+
+
+def test_containers_of_one_name_are_told_of_apart():
+    """The small one neither hides the large one nor has it told of again and again."""
+    one, other = grown(1000).findings[0], grown(10).findings[0]
+    other = dataclasses.replace(other, path="app.OTHER[3] -> app.SESSIONS -> dict")
+    already, counts = {}, []
+    for _ in range(3):
+        report = dataclasses.replace(grown(1), findings=(one, other))
+        already, events = growing.decide(report, already)
+        counts += [event.count for event in events]
+        other = dataclasses.replace(other, path="app.OTHER[4] -> app.SESSIONS -> dict")
+    assert counts == [1000, 10]
 
 
 def test_the_holder_of_objects_of_a_type_is_part_of_the_line():

@@ -554,7 +554,7 @@ class MissingMeasureError(MemguardError, KeyError):
 
 
 class WouldBlockLoopError(MemguardError, RuntimeError):
-    """A person would be waited for on the thread of an event loop, which would stop.
+    """Something would be waited for on the thread of an event loop, which would stop.
 
     Attributes:
         call: What was called.

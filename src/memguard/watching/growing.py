@@ -4,22 +4,28 @@ Covers: the looks, and what is told of a report: once, until there is twice as m
 Does not cover: what grows (``memguard.heap.growth``), the schedule (``watch``).
 """
 
+import re
 from collections.abc import Mapping
 
-from memguard.heap.growth.report import GrowthReport
+from memguard.heap.growth.report import GrowthFinding, GrowthReport
 from memguard.heap.growth.tracker import GrowthTracker
 from memguard.settings import WatchSettings
 from memguard.watching.events import ContainerGrows
 
+_NUMBER = re.compile(r"\d+")
+
+Named = tuple[str, str]
+"""Of a finding: its name, and the way to it."""
+
 
 def decide(
-    report: GrowthReport, told: Mapping[str, int]
-) -> tuple[dict[str, int], tuple[ContainerGrows, ...]]:
+    report: GrowthReport, told: Mapping[Named, int]
+) -> tuple[dict[Named, int], tuple[ContainerGrows, ...]]:
     """Say what is to be told of a report.
 
     Args:
         report: By the minute.
-        told: How many there were when something was told last, by name [count].
+        told: How many there were when something was told last, by name and way [count].
 
     Returns:
         What was told, and the events.
@@ -27,8 +33,9 @@ def decide(
     now = dict(told)
     events = []
     for finding in report.findings:
-        if finding.entry_count >= 2 * told.get(finding.name, 0):
-            now[finding.name] = finding.entry_count
+        named = _named(finding)
+        if finding.entry_count >= 2 * told.get(named, 0):
+            now[named] = finding.entry_count
             events.append(
                 ContainerGrows(
                     name=finding.name,
@@ -41,6 +48,14 @@ def decide(
                 )
             )
     return now, tuple(events)
+
+
+def _named(finding: GrowthFinding) -> Named:
+    """Tell containers of one name apart, such as an attribute of two objects.
+
+    Numbers in a way may be others in the next report, as may the way to a type.
+    """
+    return finding.name, "" if finding.kind == "type" else _NUMBER.sub("", finding.path)
 
 
 class ContainerLooks:
@@ -57,7 +72,7 @@ class ContainerLooks:
         self._settings = settings
         self._tracker = GrowthTracker("minute", warmup_looks=settings.warmup_count)
         self._look_count = 0
-        self._told: dict[str, int] = {}
+        self._told: dict[Named, int] = {}
 
     def look(self, at_seconds: float) -> tuple[ContainerGrows, ...]:
         """Look at the heap, and every so often say what is to be told.

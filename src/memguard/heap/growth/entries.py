@@ -76,28 +76,45 @@ def holds_subclasses(container: object) -> bool:
     )
 
 
-def leads_to(container: object, other: object, closed: Iterable[object]) -> bool:
+class Leads:
     """Whether references lead from the newest entry of a container to one of another.
 
+    What was found out of a container is remembered, for each is asked about with all others.
+
     Args:
-        container: Where they begin.
-        other: Where an entry is to be found.
-        closed: What they must not pass: other containers, which lead everywhere.
+        containers: All of them, alive as long as this is asked; references are not
+            followed through them, for they lead everywhere.
     """
-    wanted = {id(one) for one in newest_entries(other, _MOST_LOOKED_AT) if gc.is_tracked(one)}
-    passed = {id(one) for one in closed} | _namespaces()
+
+    def __init__(self, containers: Iterable[object]) -> None:
+        self._closed = {id(one) for one in containers} | _namespaces()
+        self._reached: dict[int, set[int]] = {}
+        self._entries: dict[int, set[int]] = {}
+
+    def to(self, container: object, other: object) -> bool:
+        """Say it of two."""
+        if id(container) not in self._reached:
+            self._reached[id(container)] = _reached_from(container, self._closed)
+        if id(other) not in self._entries:
+            entries = newest_entries(other, _MOST_LOOKED_AT)
+            self._entries[id(other)] = {id(one) for one in entries if gc.is_tracked(one)}
+        return not self._reached[id(container)].isdisjoint(self._entries[id(other)])
+
+
+def _reached_from(container: object, closed: set[int]) -> set[int]:
+    reached: set[int] = set()
     waiting = deque(newest_entries(container, 1))
     for _ in range(_MOST_PASSED):
         if not waiting:
-            return False
+            break
         thing = waiting.popleft()
-        if id(thing) in wanted:
-            return True
-        if id(thing) in passed or issubclass(type(thing), (type, ModuleType)):
+        if id(thing) in reached:
             continue
-        passed.add(id(thing))
+        reached.add(id(thing))
+        if id(thing) in closed or issubclass(type(thing), (type, ModuleType)):
+            continue
         waiting.extend(one for one in _names.referents_of(thing) if gc.is_tracked(one))
-    return False
+    return reached
 
 
 def _namespaces() -> set[int]:

@@ -4,15 +4,16 @@ Covers: what is one thing seen twice, and the findings.
 Does not cover: what grows (``trend``), names of containers (``places``).
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from math import log
 from types import ModuleType
 from typing import NamedTuple
 
-from memguard.heap.growth.entries import leads_to
+from memguard.heap.growth.entries import Leads
 from memguard.heap.growth.history import Series
 from memguard.heap.growth.holders import Held, find_holders
-from memguard.heap.growth.places import Growing, Place, places_of
+from memguard.heap.growth.places import Growing, Place, places_of, without_numbers
 from memguard.heap.growth.report import GrowthFinding
 from memguard.heap.growth.trend import Rise
 from memguard.heap.names import is_library_module, short_name, type_name
@@ -48,6 +49,7 @@ def fold(
         root: What counts as a root of ways, too.
     """
     groups = _grouped(places_of(containers, root))
+    of_containers = _bytes_of_containers(containers)
     explained: list[list[_Type]] = [[] for _ in groups]
     rest = []
     for one in sorted(types, key=lambda item: -item[1].per_unit):
@@ -68,7 +70,11 @@ def fold(
         else:
             explained[position].append(one)
     found = [
-        (group[0].rank, _finding(group, of_it, unit), frozenset(one.growing.key for one in group))
+        (
+            group[0].rank,
+            _finding(group, of_it, unit, of_containers),
+            frozenset(one.growing.key for one in group),
+        )
         for group, of_it in zip(groups, explained, strict=True)
         if not group[0].is_bounded
     ]
@@ -80,59 +86,78 @@ def fold(
     ]
 
 
+class _Group:
+    """Containers that are one thing; the first of them was met first."""
+
+    def __init__(self, first: Place) -> None:
+        self.places = [first]
+        self._containers = {id(first.growing.container)}
+        self._owners = {id(first.owner)}
+
+    def add(self, one: Place) -> None:
+        """Put another to it."""
+        self.places.append(one)
+        self._containers.add(id(one.growing.container))
+        self._owners.add(id(one.owner))
+
+    def has_above(self, one: Place) -> bool:
+        """Whether one lies below a container of it."""
+        return any(id(thing) in self._containers for thing in one.steps[:-1])
+
+    def has_beside(self, one: Place) -> bool:
+        """Whether one lies beside a container of it in one object, or is called the same."""
+        # Lists of one dict, say: a person could not tell them apart.
+        if one.likeness == self.places[0].likeness:
+            return True
+        if issubclass(type(one.owner), ModuleType) or len(one.steps) < 2:
+            return False
+        return id(one.owner) in self._owners
+
+
 def _grouped(named: list[Place]) -> list[list[Place]]:
     """Put together what lies below a growing container, or beside it in one object."""
-    groups: list[list[Place]] = []
-    closed = [one.growing.container for one in named]
+    groups: list[_Group] = []
+    leads = Leads(one.growing.container for one in named)
     # Weak ones last: they follow what others hold.
     for one in sorted(named, key=lambda item: (item.is_weak, item.rank, len(item.steps))):
         for group in groups:
+            first = group.places[0]
             # What is bounded must not hide what is not.
-            if one.is_bounded == group[0].is_bounded and (
-                _is_below(one, group)
-                or _is_beside(one, group)
-                or (one.is_weak and _is_multiple(one.rate, group[0].rate))
-                or _has_the_same(one, group[0], closed)
+            if one.is_bounded == first.is_bounded and (
+                group.has_above(one)
+                or group.has_beside(one)
+                or (one.is_weak and _is_multiple(one.rate, first.rate))
+                or _has_the_same(one, first, leads)
             ):
-                group.append(one)
+                group.add(one)
                 break
         else:
-            groups.append([one])
-    for group in groups:
-        leader = group[0]
-        top = min(len(one.steps) for one in group if one.is_weak == leader.is_weak)
-        # A rate of one a run says most; else the order of the attributes decides.
-        group.sort(
-            key=lambda one: (
-                one.is_weak,
-                one.rank > leader.rank,
-                len(one.steps) > top,
-                round(abs(log(one.rate)), 2),
-                one.position,
-            )
-        )
-    return groups
+            groups.append(_Group(one))
+    return [_ordered(group.places) for group in groups]
 
 
-def _is_below(one: Place, group: list[Place]) -> bool:
-    return any(thing is other.growing.container for other in group for thing in one.steps[:-1])
+def _ordered(group: list[Place]) -> list[Place]:
+    """Put first what a person would mend."""
+    leader = group[0]
+    top = min(len(one.steps) for one in group if one.is_weak == leader.is_weak)
+    # A rate of one a run says most; else the order of the attributes decides.
+    return sorted(
+        group,
+        key=lambda one: (
+            one.is_weak,
+            one.rank > leader.rank,
+            len(one.steps) > top,
+            round(abs(log(one.rate)), 2),
+            one.position,
+        ),
+    )
 
 
-def _is_beside(one: Place, group: list[Place]) -> bool:
-    owner = one.owner
-    # Lists of one dict, say: a person could not tell them apart.
-    if (one.name, one.path) == (group[0].name, group[0].path):
-        return True
-    if issubclass(type(owner), ModuleType) or len(one.steps) < 2:
-        return False
-    return any(other.owner is owner for other in group)
-
-
-def _has_the_same(one: Place, first: Place, closed: list[object]) -> bool:
+def _has_the_same(one: Place, first: Place, leads: Leads) -> bool:
     """Whether what it holds is held by the first, too: one thing noted in two places."""
     if not (_is_multiple(one.rate, first.rate) or _is_multiple(first.rate, one.rate)):
         return False
-    return leads_to(first.growing.container, one.growing.container, closed)
+    return leads.to(first.growing.container, one.growing.container)
 
 
 def _on_the_way(groups: list[list[Place]], held: Held | None) -> int | None:
@@ -163,29 +188,51 @@ def _is_multiple(rate: float, of: float) -> bool:
     return abs(rate - times * of) <= _SAME_RATE_RATIO * rate
 
 
-def _finding(group: list[Place], types: list[_Type], unit: str) -> GrowthFinding:
+def _bytes_of_containers(containers: Sequence[Growing]) -> dict[str, float]:
+    """Give what those add to the bytes of their types, by type."""
+    found: dict[str, float] = {}
+    for one in containers:
+        # What the collector does not track is in the numbers of no type.
+        if gc.is_tracked(one.container):
+            name = type_name(type(one.container))
+            series = one.series
+            found[name] = found.get(name, 0) + _per_unit(series, series.shallow_bytes)
+    return found
+
+
+def _finding(
+    group: list[Place], types: list[_Type], unit: str, of_containers: Mapping[str, float]
+) -> GrowthFinding:
     first, *others = group
-    folded = {name for name, _, _ in types}
-    alike = [one for one in group if (one.name, one.path) == (first.name, first.path)]
-    size_bytes = sum(_per_unit(series, series.shallow_bytes) for _, _, series in types)
+    alike = [one for one in group if one.likeness == first.likeness]
+    name = _common([one.name for one in alike])
+    also = [one.name for one in others if one.name != first.name and one.likeness != first.likeness]
+    size_bytes = 0.0
+    for kind, _, series in types:
+        # That of containers belongs to what holds them.
+        of_type = _per_unit(series, series.shallow_bytes) - of_containers.get(kind, 0)
+        size_bytes += max(of_type, 0)
     for one in group:
         series = one.growing.series
         size_bytes += _per_unit(series, series.leaf_bytes)
-        # Else the bytes of its type have it.
-        if type_name(type(one.growing.container)) not in folded:
-            size_bytes += _per_unit(series, series.shallow_bytes)
+        size_bytes += _per_unit(series, series.shallow_bytes)
     return GrowthFinding(
-        name=first.name,
+        name=name,
         kind=first.kind,
         entries_per_run=sum(one.rate for one in alike),
         bytes_per_run=size_bytes,
         entry_count=sum(one.growing.series.counts[-1] for one in alike),
-        path=first.path,
-        also=tuple(dict.fromkeys(one.name for one in others if one.name != first.name)),
+        path=_common([one.path for one in alike]),
+        also=tuple(dict.fromkeys(also)),
         types=_rates(types),
         unit=unit,
         owner=first.owner_type,
     )
+
+
+def _common(texts: Sequence[str]) -> str:
+    """Give what they have in common, without the numbers in which they differ."""
+    return texts[0] if len({*texts}) == 1 else without_numbers(texts[0])
 
 
 def _per_unit(series: Series, numbers: Sequence[int]) -> float:

@@ -16,7 +16,7 @@ from memguard.heap.caches import is_cache
 from memguard.heap.growth.bounds import is_bounded
 from memguard.heap.growth.entries import holds_subclasses, is_weak
 from memguard.heap.growth.history import Series
-from memguard.heap.growth.owners import is_held_by_looks, rank_of_file, rank_of_module
+from memguard.heap.growth.owners import PYTHON, is_held_by_looks, rank_of_file, rank_of_module
 from memguard.heap.growth.report import GrowthKind
 from memguard.heap.growth.trend import Rise
 from memguard.heap.names import module_of, plain_text, type_name
@@ -24,8 +24,10 @@ from memguard.heap.ways import ways_with_steps
 
 _SAYING_NOTHING = ("builtins", "collections", "functools", "_thread", "weakref", "_weakrefset")
 _VARIABLE = re.compile(r"frame .*\(\)\.\w+(?=[.\[])")
+_OF_DESCRIPTORS = ("staticmethod.__func__", "classmethod.__func__", "property.fget")
 _SUBCLASSES = "<subclasses of a class>"
 _CONTAINERS = (dict, list, tuple, set, deque)
+_NUMBER = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Place:
         is_bounded: Whether it says itself how long it may become.
         is_weak: Whether it only follows what others hold.
         rank: 0 for what a program made, 1 for installed libraries, 2 for that of Python.
+        likeness: Its name and the way, whatever its places in lists are.
     """
 
     growing: Growing
@@ -68,6 +71,7 @@ class Place:
     is_bounded: bool
     is_weak: bool
     rank: int
+    likeness: tuple[str, str]
 
     @property
     def rate(self) -> float:
@@ -99,6 +103,11 @@ class Place:
         return next((number for number, value in enumerate(attributes) if value is container), 0)
 
 
+def without_numbers(text: str) -> str:
+    """Give a name or a way without the places in lists."""
+    return _NUMBER.sub("[int]", text)
+
+
 def _owner_of(steps: Sequence[object]) -> object:
     for thing in reversed(steps[:-1]):
         if not issubclass(type(thing), _CONTAINERS):
@@ -118,16 +127,18 @@ def places_of(containers: Sequence[Growing], root: object = None) -> list[Place]
         name, kind = _name_and_kind(way.text, steps)
         container = steps[-1]
         is_of_classes = len(steps) == 1 and holds_subclasses(container)
+        name = _SUBCLASSES if is_of_classes else name
         named.append(
             Place(
                 growing=containers[place],
                 steps=steps,
-                name=_SUBCLASSES if is_of_classes else name,
+                name=name,
                 path=way.text,
                 kind=kind,
                 is_bounded=is_bounded(steps, _owner_of(steps), length_of(container)),
                 is_weak=is_of_classes or is_weak(container),
                 rank=_rank_of(steps),
+                likeness=(without_numbers(name), without_numbers(way.text)),
             )
         )
     return named
@@ -169,15 +180,37 @@ def _name_and_kind(path: str, steps: Sequence[object]) -> tuple[str, GrowthKind]
         first = next(thing for thing in steps if type(thing) is not CellType)
         if module_of(type(first)) not in _SAYING_NOTHING:
             return type_name(type(first)) + name[variable.end() :], _kind_of(type(steps[-1]))
+    before = parts[parts.index(name) - 1] if name in parts[1:] else ""
+    if before:
+        name = _by_what_has_it(name, before, steps)
+    return _in_full(name, steps), _kind_of(type(steps[-1]))
+
+
+def _by_what_has_it(name: str, before: str, steps: Sequence[object]) -> str:
+    """Say whose it is where its own object is one of Python's, such as a queue of a service."""
+    if name in _OF_DESCRIPTORS:
+        return before
+    owner = _owner_of(steps)
+    class_name = type_name(type(owner))
+    place = next(number for number, thing in enumerate(steps) if thing is owner)
+    is_of_program = (
+        name.startswith(f"{class_name}.")
+        and rank_of_module(module_of(type(owner))) == PYTHON
+        and _rank_of(steps[: place + 1]) < PYTHON
+    )
+    return before + name.removeprefix(class_name) if is_of_program else name
+
+
+def _in_full(name: str, steps: Sequence[object]) -> str:
+    """Give the name of a class with its module."""
     for thing in reversed(steps[:-1]):
-        full = type_name(thing if issubclass(type(thing), type) else type(thing))  # type: ignore[arg-type]
-        short = full.rpartition(".")[2]
         if issubclass(type(thing), ModuleType):
             break
+        full = type_name(cast("type", thing) if issubclass(type(thing), type) else type(thing))
+        short = full.rpartition(".")[2]
         if name.startswith((f"{short}.", f"{short}[")) and not full.startswith("builtins."):
-            name = full + name.removeprefix(short)
-            break
-    return name, _kind_of(type(steps[-1]))
+            return full + name.removeprefix(short)
+    return name
 
 
 _BUILTIN: tuple[tuple[GrowthKind, Any], ...] = (

@@ -64,6 +64,8 @@ class GrowthFinding:
 
 
 _MOST_TYPES = 4
+_USUAL_FLOOR = 4
+"""A higher one is said: what is left out must not pass for well [count]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class GrowthReport:
         """Write it for people."""
         plural = f"{self.unit}s" if self.extent != 1 else self.unit
         over = f"{self.extent:,.4g} {plural}, {count(self.look_count, 'look')}"
+        if self.floor > _USUAL_FLOOR:
+            over += f"; containers that never had {self.floor:,} entries are left out"
         if not self.is_enough:
             return f"Growth: too few looks to say anything ({over}); let it run for longer."
         if not self.findings:

@@ -5,6 +5,8 @@ Does not cover: what is told of them (``folding``), running a function (``measur
 """
 
 import gc
+import math
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,8 @@ from memguard.heap.growth.trend import LEAST_LOOKS, Rise, steady_rise
 
 _MOST_LOOKS = 64
 _MOST_CONTAINERS = 1 << 16
-_MOST_NAMED = 100
+_MOST_NAMED = 1000
+"""Containers that rise, those that rose most first; the rest is left out [count]."""
 _LEAST_ENTRIES = 4
 _LEAST_OBJECTS = 6
 _WARMUP_PART = 5
@@ -36,7 +39,8 @@ class GrowthTracker:
 
     Args:
         unit: What the places of looks count: "minute", or "run" of something.
-        floor: Containers are seen once they have so many entries [count, >= 1].
+        floor: Containers are seen once they have so many entries [count, 1 to
+            ``sys.maxsize``].
         collect: Let the collector run before each look, so that cyclic garbage does
             not count.
         warmup_looks: Looks to leave out [count]; None: a fifth of them.
@@ -58,8 +62,8 @@ class GrowthTracker:
         warmup_looks: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if type(floor) is not int or floor < 1:
-            raise LimitOutOfRangeError("floor", floor, "a whole number of at least 1")
+        if type(floor) is not int or not 1 <= floor <= sys.maxsize:
+            raise LimitOutOfRangeError("floor", floor, f"a whole number from 1 to {sys.maxsize}")
         if warmup_looks is not None and (type(warmup_looks) is not int or warmup_looks < 0):
             raise LimitOutOfRangeError(
                 "warmup_looks", warmup_looks, "a whole number of at least 0, or None for a fifth"
@@ -72,7 +76,8 @@ class GrowthTracker:
         self._census = _growth.Census(floor, _MOST_CONTAINERS)
         self._history = History(_MOST_LOOKS)
         self._told: list[Told] = []
-        self._lock = threading.Lock()
+        # Once more by the same thread: a signal or a finalizer may come amid a look.
+        self._lock = threading.RLock()
         self._begun: float | None = None
 
     @property
@@ -91,7 +96,7 @@ class GrowthTracker:
             Whether looks were put together, so that half as many are enough from now on.
 
         Raises:
-            LimitOutOfRangeError: *place* is not larger than before.
+            LimitOutOfRangeError: *place* is not finite, or not larger than before.
             MemoryError: A native table could not be had; this look is left out.
 
         Cost:
@@ -101,14 +106,18 @@ class GrowthTracker:
         if self._collect:
             gc.collect()
         with self._lock:
+            places = self._history.places
             if place is None:
                 now = self._clock() / 60
                 self._begun = now if self._begun is None else self._begun
                 place = now - self._begun
-            places = self._history.places
-            if places and not place > places[-1]:
+            if not math.isfinite(place):
+                raise LimitOutOfRangeError("place", place, "a finite number")
+            if places and place <= places[-1]:
                 raise LimitOutOfRangeError("place", place, f"a number above {places[-1]:g}")
             changes, types = self._census.take()
+            if self._history.places is not places:
+                return False  # a finalizer that ran meanwhile has looked, and later
             return self._history.add(place, changes, types)
 
     def report(self, root: object = None) -> GrowthReport:
@@ -165,16 +174,17 @@ class GrowthTracker:
 
     def _rising_containers(self, first: int) -> list[tuple[Place, Rise, Series]]:
         rising = []
-        for place, series in self._history.containers(first):
+        for place, series in self._history.containers(first, _LEAST_ENTRIES):
             rise = steady_rise(series.places, series.counts, _LEAST_ENTRIES)
             if rise is not None:
                 rising.append((place, rise, series))
-        rising.sort(key=lambda item: -item[1].per_unit)
-        return rising[:_MOST_NAMED]
+                if len(rising) == _MOST_NAMED:
+                    break
+        return rising
 
     def _rising_types(self, first: int) -> list[tuple[str, Rise, Series]]:
         rising = []
-        for name, series in self._history.types(first):
+        for name, series in self._history.types(first, _LEAST_OBJECTS):
             if is_of_looks(name):
                 continue
             rise = steady_rise(series.places, series.counts, _LEAST_OBJECTS)

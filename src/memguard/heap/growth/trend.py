@@ -15,6 +15,9 @@ LEAST_LOOKS = 8
 _CERTAIN = 3.4
 """Standard deviations by which an order must be beyond chance: once in 3,000 series."""
 
+_SLOWER = 1.645
+"""Standard deviations beyond which the end is slower than the begin: by chance once in 20."""
+
 _LEAST_PART_OF_THIRDS = 0.2
 _LEAST_NET_RATIO = 0.5
 _LEAST_LAST_RATIO = 0.5
@@ -38,8 +41,8 @@ def steady_rise(places: Sequence[float], values: Sequence[float], least: float) 
 
     Steady is what rises in each third and in the last as fast as before, falls much
     less than it rises, and is in order beyond chance. So a cache that fills and
-    stops, a pool that was made larger once, a queue that comes and goes, and
-    a saw-tooth are not.
+    stops, or becomes ever slower, a pool that was made larger once, a queue that comes
+    and goes, and a saw-tooth are not.
 
     Args:
         places: Where the numbers were taken, such as the number of the run; rising.
@@ -64,7 +67,7 @@ def steady_rise(places: Sequence[float], values: Sequence[float], least: float) 
     if min(early - begin, late - early, end - late) < _LEAST_PART_OF_THIRDS * amount / 3:
         return None
     points = list(zip(places, values, strict=True))
-    if _order(values) < _CERTAIN:
+    if _order(values) < _CERTAIN or _slowing(points, third) > _SLOWER:
         return None
     per_unit = _slope(points)
     last = _slope(points[-max(third, LEAST_LOOKS // 2) :])
@@ -82,6 +85,20 @@ def _slope(points: Sequence[tuple[float, float]]) -> float:
 def _mean_slope(points: Sequence[tuple[float, float]]) -> float:
     (x1, y1), (x2, y2) = points[0], points[-1]
     return (y2 - y1) / (x2 - x1)
+
+
+def _slowing(points: Sequence[tuple[float, float]], third: int) -> float:
+    """Give how much faster the first third rises than the last [standard deviations].
+
+    The steps themselves say how far apart two halves of one rate are by chance: few
+    large steps further than many small ones.
+    """
+    begin, end = points[: third + 1], points[-1 - third :]
+    variance = 0.0
+    for part in (begin, end):
+        steps = sum((after[1] - before[1]) ** 2 for before, after in pairwise(part))
+        variance += steps / (part[-1][0] - part[0][0]) ** 2
+    return float((_mean_slope(begin) - _mean_slope(end)) / variance**0.5)
 
 
 def _order(values: Sequence[float]) -> float:
