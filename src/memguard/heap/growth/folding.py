@@ -38,6 +38,8 @@ def fold(
     unit: str,
     newest: Callable[[list[str]], list[list[object]]],
     root: object = None,
+    *,
+    hides_short: bool = False,
 ) -> list[Told]:
     """Say what grows: of the program first, then of libraries, then of Python itself.
 
@@ -47,6 +49,7 @@ def fold(
         unit: "run" or "minute".
         newest: Gives the newest objects of types, by their names.
         root: What counts as a root of ways, too.
+        hides_short: Whether containers were left out that may hold what is built in.
     """
     groups = _grouped(places_of(containers, root))
     of_containers = _bytes_of_containers(containers)
@@ -62,13 +65,14 @@ def fold(
     unexplained = []
     for one in rest:
         held = holders.get(one[0])
-        if held and (held.is_own or (_is_builtin(one[0]) and not held.is_most)):
-            continue  # by chance one of the many that hold lists, say, for a moment
+        if held and held.is_own:
+            continue
         position = _on_the_way(groups, held)
-        if position is None:
-            unexplained.append(one)
-        else:
+        if position is not None:
             explained[position].append(one)
+        elif not (_is_builtin(one[0]) and (hides_short or (held and not held.is_most))):
+            # Else it is by chance one of the many that hold lists, say, for a moment.
+            unexplained.append(one)
     found = [
         (
             group[0].rank,

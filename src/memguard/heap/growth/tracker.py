@@ -143,7 +143,14 @@ class GrowthTracker:
             types = self._rising_types(first) if is_enough else []
             # Not its own table: what changed until the next look would be lost.
             census = _growth.Census(self._floor, _MOST_CONTAINERS)
-            told = fold(_alive(containers, census), types, self._unit, census.newest, root)
+            told = fold(
+                _alive(containers, census),
+                types,
+                self._unit,
+                census.newest,
+                root,
+                hides_short=self._census.floor > self._floor,
+            )
             return GrowthReport(
                 findings=self._with_gone(told, {key for key, _, _ in containers}),
                 look_count=len(places),
