@@ -1,9 +1,13 @@
-"""What must change nothing: allocations that fail, objects whose every method raises."""
+"""What must change nothing: allocations that fail, objects that always raise, others who ask."""
+
+import contextlib
+import threading
 
 import pytest
 
 from effort import part
 from memguard import _core
+from memguard.heap.names import OWN_FOLDER
 
 
 def failures(call):
@@ -27,6 +31,25 @@ def failures(call):
         # Without the error itself: its traceback holds what the call was about.
         yield message
     pytest.fail("it never succeeded")
+
+
+@contextlib.contextmanager
+def another_question(about):
+    """Let another thread stand in a function of memguard that has something in a variable."""
+    begun, done = threading.Lock(), threading.Lock()
+    begun.acquire()
+    done.acquire()
+    source = "def ask(box, begin, wait): about = box.pop(); begin(); wait()"
+    functions = {}
+    exec(compile(source, f"{OWN_FOLDER}question.py", "exec"), functions)
+    box = [about]
+    del about  # from here on only that function has it
+    thread = threading.Thread(target=functions["ask"], args=(box, begun.release, done.acquire))
+    thread.start()
+    begun.acquire()
+    yield
+    done.release()
+    thread.join()
 
 
 def hostile_object(**attributes):

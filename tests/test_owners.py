@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 
 import memguard
-from hostile import failures, hostile_object
+from hostile import another_question, failures, hostile_object
 from memguard import _core, _owners
 from memguard.agents.context import AgentContext
 from memguard.agents.lifecycle import AgentLifecycleManager
@@ -219,6 +219,21 @@ def worker():
         thread.join()
 
 
+def test_threads_of_one_name_are_one_owner(app, worker):
+    """Their bytes are added up in one row, and their cycles are counted once."""
+    app.local = threading.local()
+
+    def fill():
+        app.local.parts = [bytearray(LARGE)]
+        return loop_of(bytearray(LARGE))
+
+    for _ in range(3):
+        worker(fill, "same-name")
+    (row,) = [row for row in owners().rows if row.owner.name == "same-name"]
+    assert row.cycle_count == 3
+    assert 6 * LARGE < row.own_bytes == row.retained_bytes < 6 * LARGE + 20_000
+
+
 def test_a_thread_holds_its_variables_and_its_local_data(app, worker):
     """Frames of a thread are the thread's, and what it keeps in a `threading.local`."""
     app.local = threading.local()
@@ -256,6 +271,15 @@ def test_what_is_registered_has_the_name_that_was_given(app):
     report = owners(cycles=False)
     assert report.row_of("page cache") is None
     assert str(report.row_of("template cache")).startswith("template cache holds ")
+
+
+def test_what_another_question_looks_at_is_not_that_threads(app):
+    """While another thread is in memguard's code its variables hold nothing."""
+    app.context = AgentContext("asked twice")
+    app.context.data.append([bytearray(LARGE)])
+    with another_question(app.context.data):
+        assert held_by("asked twice", cycles=False) > LARGE
+        assert memguard.retained_size(app.context).retained_bytes > LARGE
 
 
 def test_to_register_keeps_nothing_alive(app):
@@ -302,6 +326,69 @@ def test_ids_that_would_run_code_are_shown_by_class(app):
     assert sum(".Id at 0x" in name for name in names) == 2
 
 
+def test_ids_that_cannot_be_written_are_shown_by_class(app):
+    """Numbers of more digits than Python writes, and UUIDs that hold none or anything else."""
+
+    class Index:
+        def __index__(self):
+            raise AssertionError
+
+    empty, evil = object.__new__(uuid.UUID), object.__new__(uuid.UUID)
+    object.__setattr__(evil, "int", Index())
+    app.contexts = [AgentContext(each) for each in (10**5_000, empty, evil)]
+    shown = [row.owner.name for row in owners(cycles=False).rows if row.owner.kind == "agent"]
+    assert sorted(name.partition(" at ")[0] for name in shown) == [
+        "<builtins.int",
+        "<uuid.UUID",
+        "<uuid.UUID",
+    ]
+
+
+def test_names_stay_on_their_line(app):
+    """Whatever is in a name, it neither ends the line nor reaches the terminal as a command."""
+    app.evil = own(Node(), "evil\nname \x1b[2J\udc80")
+    report = owners(cycles=False)
+    assert str(report.row_of("evil\nname \x1b[2J\udc80").owner) == "evil\\nname \\x1b[2J\\udc80"
+    assert str(report).isascii()
+
+
+def test_one_that_has_several_ids_is_the_same_owner_everywhere(app):
+    """Rows and cycles say the same of an object that was registered twice."""
+    registry = WeakAgentRegistry()
+    app.agent = Node()
+    for agent_id in ("first", "second"):
+        registry.register(agent_id, app.agent)
+    loop_of(app.agent)
+    with memguard.scan() as report:
+        (cycle,) = cycles_of(report)
+        assert owners().row_of(cycle.owner.name).cycle_count == 1
+
+
+def test_tasks_that_were_never_initialised_are_no_matter(app):
+    """A task whose `__init__` was not called, or failed, does not end the process."""
+
+    class Broken(asyncio.Task):
+        def __init__(self):
+            app.broken = self
+            super().__init__(17, loop=loop)
+
+    app.empty = asyncio.Task.__new__(asyncio.Task)
+    loop = asyncio.new_event_loop()
+    with pytest.raises(TypeError):
+        Broken()
+    loop.close()
+    loop_of(app.broken)
+    assert owners().row_of("").owner == Owner("task")
+
+
+def test_a_module_that_is_being_loaded_is_no_matter(monkeypatch):
+    """What another thread imports just now has no classes yet."""
+    for name in ("_asyncio", "memguard._agents", "memguard._registry"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    loop_of(own(Node(), "elsewhere"))
+    assert owners().row_of("elsewhere").cycle_count == 1
+
+
 def test_own_bytes_have_nothing_in_common_and_add_up(app, worker):
     """What owners have, what they share and what nobody owns is all that is alive."""
     worker(lambda: [bytearray(LARGE)], "adds-up")
@@ -316,6 +403,70 @@ def test_own_bytes_have_nothing_in_common_and_add_up(app, worker):
     # What the collector tracks, but for garbage, and what it does not track.
     assert sum(counts) > 0.95 * report.object_count
     assert all(row.own_bytes <= row.retained_bytes for row in report.rows)
+
+
+def test_texts_that_owners_without_a_common_holder_share_are_alive():
+    """What comes together nowhere but at the roots counts among what is alive."""
+    before = owners(cycles=False)
+    text = ["".join(["s"] * LARGE)]
+    begun, done = threading.Semaphore(0), threading.Event()
+
+    def hold(kept):
+        begun.release()
+        done.wait()
+        return kept
+
+    threads = [threading.Thread(target=lambda: hold(text[0])) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        begun.acquire()
+    text.clear()
+    report = owners(cycles=False)
+    done.set()
+    for thread in threads:
+        thread.join()
+    more_bytes = [
+        after - first
+        for after, first in (
+            (report.shared_bytes, before.shared_bytes),
+            (report.unowned_bytes, before.unowned_bytes),
+        )
+    ]
+    assert LARGE < more_bytes[0] < LARGE + 20_000
+    assert -20_000 < more_bytes[1] < 20_000
+
+
+def test_garbage_does_not_share_texts_and_buffers_that_are_alive(app):
+    """What garbage refers to, too, is the agent's, whether garbage is looked for or not."""
+    app.context = AgentContext("buffers")
+    app.context.data += [bytearray(LARGE), ("".join(["t"] * LARGE),)]
+    gc.collect()  # the tuple is not tracked from here on
+    loop_of(app.context.data[0], app.context.data[1], app.context.data[1][0])
+    for cycles in (False, True):
+        assert 2 * LARGE < held_by("buffers", cycles=cycles) < 2 * LARGE + 10_000
+    assert memguard.retained_size(app.context).retained_bytes > 2 * LARGE
+
+
+def test_keys_of_dicts_are_theirs(app):
+    """Texts by which a dict finds its entries are held by it, whatever its values are."""
+    app.context = AgentContext("keys")
+    for value in ([], 1):
+        app.context.data.append({"".join(["k"] * LARGE): value})
+        app.context.data.append({number * LARGE: value for number in (2**70, "n")})
+    assert 4 * LARGE < held_by("keys", cycles=False) < 4 * LARGE + 10_000
+
+
+@pytest.mark.parametrize("make", [list, dict, set, tuple], ids=lambda make: make.__name__)
+def test_asking_of_holder_and_held_at_once_changes_neither(app, make):
+    """That the question holds a text, too, takes it from nobody."""
+    texts = ["".join([letter] * LARGE) for letter in "abc"]
+    app.holder = make((text, text) for text in texts) if make is dict else make(texts)
+    del texts
+    gc.collect()
+    sizes = memguard.retained_sizes([app.holder, *app.holder])
+    assert 3 * LARGE < sizes[0].retained_bytes == memguard.retained_size(app.holder).retained_bytes
+    assert sizes[0].retained_count == 4
+    assert [size.retained_count for size in sizes[1:]] == [1, 1, 1]
 
 
 # --------------------------------------------------------------------- against an oracle
@@ -518,6 +669,21 @@ def test_a_live_cycle_that_two_agents_hold_is_shared_and_one_of_a_module_is_unkn
     assert whole.unowned_cycle_count >= 1
 
 
+def test_a_live_cycle_through_two_agents_is_counted_as_shared(app):
+    """It has no row, which garbage of the same owners has, and is not lost."""
+    before = owners().shared_cycle_count
+    for is_garbage in (True, False):
+        parent, child = AgentContext("parent"), AgentContext("child")
+        parent.data.append(child)
+        child.data.append(parent)
+        parent.metadata["node"] = loop_of(parent)
+        app.parent = None if is_garbage else parent
+        del parent, child
+    report = owners()
+    assert report.shared_cycle_count == before + 1
+    assert [row.cycle_count for row in report.rows if row.owner.kind == "shared"] == [1]
+
+
 def test_reports_tell_owners_of_garbage_and_of_live_cycles_once_asked(app):
     """Text, plain values and page say whose cycles are; for live ones after `owners` was read."""
     app.context = AgentContext("shown")
@@ -586,6 +752,22 @@ def test_cycles_of_a_snapshot_have_owners(app):
         assert [str(cycle.owner) for cycle in cycles_of(report)] == ["agent in snapshot"]
     with memguard.scan("live", mode="snapshot") as report:
         assert [str(cycle.owner) for cycle in cycles_of(report)] == ["agent in snapshot"]
+
+
+def test_what_is_near_many_cycles_is_not_listed_for_each():
+    """Of a large container that cycles refer to only the first of its parts are looked at."""
+    large = [[number] for number in range(100_000)]
+    large.append(own(Node(), "nearest"))  # lists begin with their last
+    loop_of(large)
+    with memguard.scan() as report:
+        (cycle,) = cycles_of(report)
+        tracemalloc.start()
+        try:
+            assert str(cycle.owner) == "nearest"
+            # A list of them all would take 800 kB.
+            assert tracemalloc.get_traced_memory()[1] < 100_000
+        finally:
+            tracemalloc.stop()
 
 
 # --------------------------------------------------------------------- without a trace

@@ -16,7 +16,7 @@ from collections import deque
 import pytest
 
 import memguard
-from hostile import failures, hostile_object
+from hostile import another_question, failures, hostile_object
 from memguard import _names, _retention
 from memguard.agents.lifecycle import AgentLifecycleManager
 from memguard.errors import LimitOutOfRangeError, UnknownAgentError, UnknownOptionError
@@ -169,6 +169,13 @@ def test_the_question_is_no_answer():
     assert why_alive(thing).paths == ()
     things = [Thing(), Thing()]
     assert [each.paths for each in who_holds(things).retentions] == [(), ()]
+
+
+def test_another_threads_question_is_no_answer():
+    """Variables of memguard's own functions are not named, whichever thread runs them."""
+    thing = Thing()
+    with another_question(thing):
+        assert why_alive(thing).paths == ()
 
 
 def test_the_coroutine_that_asks_is_no_answer():

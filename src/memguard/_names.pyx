@@ -12,6 +12,9 @@ from cpython.ref cimport PyObject, PyTypeObject
 from cpython.type cimport PyType_Check
 
 
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
 cdef extern from "_kernel/compat.h":
     void *mg_code_of(PyObject *object)
 
@@ -35,7 +38,7 @@ cdef extern from "_kernel/labels.h":
 
     mg_label mg_label_of(PyObject *source, PyObject *target)
     object mg_label_text(const mg_label *label)
-    object mg_referents(PyObject *object)
+    object mg_referents(PyObject *object, Py_ssize_t most)
     object mg_type_name(PyTypeObject *type)
     object mg_type_module(PyTypeObject *type)
 
@@ -71,12 +74,14 @@ def frame_variables(obj):
     return pairs
 
 
-def referents_of(obj):
+def referents_of(obj, Py_ssize_t most=PY_SSIZE_T_MAX):
     """List what an object refers to, in the order in which its type reports it.
+
+    No more than *most* are listed.
 
     Like ``gc.get_referents``, which tells audit hooks that it is called.
     """
-    return mg_referents(<PyObject *> obj)
+    return mg_referents(<PyObject *> obj, most)
 
 
 def code_of(obj):

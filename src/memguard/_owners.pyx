@@ -107,7 +107,7 @@ def weigh_owners(
         asked: Objects that belong to owners, then those that are asked about.
             References of the tuple count as nothing.
         own_folder: Frames of code from files in it, as far as they are the
-            innermost of this thread, belong to the question.
+            innermost of their thread, belong to a question.
         mark_owners: For each of the first objects, the number of its owner.
         owner_threads: For each owner the id of the thread that it is; 0 for others.
         first_of_garbage: Owners from this number on have what nothing alive holds;

@@ -83,7 +83,7 @@ def find_ways(
             tuple count as nothing; so do variables of the frame that asks which hold
             one of these.
         own_folder: Frames of code from files in it, as far as they are the
-            innermost of this thread, belong to the question.
+            innermost of their thread, belong to a question.
         most_ways: For each target; they share no object but modules [count].
         weighs: Whether to find out what would be freed.
         asker_holds: Variables of the frame that asks count like all others.

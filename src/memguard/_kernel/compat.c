@@ -338,6 +338,13 @@ mg_dict_table_bytes(PyObject *object)
     return bytes;
 }
 
+int
+mg_hides_keys(PyObject *object)
+{
+    PyDictObject *dict = (PyDictObject *)object;
+    return dict->ma_values == NULL && dict->ma_keys->dk_kind != DICT_KEYS_GENERAL;
+}
+
 Py_ssize_t
 mg_dict_entry_count(PyObject *dict)
 {

@@ -119,6 +119,10 @@ int mg_may_be_module_dict(PyObject *dict, PyObject *name_key);
 /* The bytes of a dict beyond its object struct, as dict.__sizeof__ counts. */
 Py_ssize_t mg_dict_table_bytes(PyObject *dict);
 
+/* Whether a dict holds keys that it does not show to the collector: texts, which cannot be
+   part of a cycle.  A table that instances share belongs to their class. */
+int mg_hides_keys(PyObject *dict);
+
 /* How many entries a walk over a dict passes, deleted ones among them. */
 Py_ssize_t mg_dict_entry_count(PyObject *dict);
 

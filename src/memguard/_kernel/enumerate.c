@@ -73,7 +73,8 @@ on_tracked(PyObject *object, void *argument)
        processor's own guess ends at each page. */
     uintptr_t stride = (uintptr_t)object - state->last_address;
     state->last_address = (uintptr_t)object;
-    MG_PREFETCH((char *)object + stride * STRIDES_AHEAD);
+    /* A guess, and no place within any object: as a number it may also overflow. */
+    MG_PREFETCH((void *)((uintptr_t)object + stride * STRIDES_AHEAD));
     int kind = mg_kind_of(state, Py_TYPE(object));
     if (MG_UNLIKELY(kind == MG_OWN || !mg_may_be_node(object))) {
         return 1;

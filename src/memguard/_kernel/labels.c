@@ -352,20 +352,30 @@ mg_label_text(const mg_label *label)
     }
 }
 
+typedef struct {
+    PyObject *list;
+    Py_ssize_t most;
+} referents;
+
 static int
-append(PyObject *referred, void *list)
+append(PyObject *referred, void *argument)
 {
+    const referents *found = argument;
+    if (PyList_GET_SIZE(found->list) >= found->most) {
+        return 1;
+    }
     /* The module _asyncio of 3.12.1 shows what lies in its free list (gh-122695): held
        and dropped, that would be put there a second time. */
-    return Py_REFCNT(referred) == 0 ? 0 : PyList_Append(list, referred);
+    return Py_REFCNT(referred) == 0 ? 0 : PyList_Append(found->list, referred);
 }
 
 PyObject *
-mg_referents(PyObject *object)
+mg_referents(PyObject *object, Py_ssize_t most)
 {
     PyObject *list = PyList_New(0);
+    referents found = {list, most};
     if (list != NULL && mg_is_gc(object) && Py_TYPE(object)->tp_traverse != NULL) {
-        Py_TYPE(object)->tp_traverse(object, append, list);
+        Py_TYPE(object)->tp_traverse(object, append, &found);
         /* No memory, or a type that raises where it must not: fewer are named. */
         PyErr_Clear();
     }

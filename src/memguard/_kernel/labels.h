@@ -61,7 +61,7 @@ PyObject *mg_type_name(PyTypeObject *type);     /* "module.QualName" */
 PyObject *mg_type_module(PyTypeObject *type);
 
 /* What an object refers to, in the order in which its type reports it. */
-PyObject *mg_referents(PyObject *object);
+PyObject *mg_referents(PyObject *object, Py_ssize_t most);
 
 /* "module.QualName" of two types, compared without making it. */
 int mg_compare_types(PyTypeObject *left, PyTypeObject *right);

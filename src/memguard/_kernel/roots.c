@@ -39,11 +39,26 @@ is_asked_about(const mg_walk *w, PyObject *value)
     return 0;
 }
 
+/* Another thread that asks something has memguard's frames as its innermost, too. */
+static int
+is_of_another_question(mg_walk *w, const mg_running_frame *frame)
+{
+    if (frame->thread != w->other_thread) {
+        w->other_thread = frame->thread;
+        w->past_frames_of_other = 0;
+    }
+    w->past_frames_of_other |= frame->code == NULL || !is_own_code(w, frame->code);
+    return !w->past_frames_of_other;
+}
+
 /* The innermost frames of this thread are memguard's; the next one asks. */
 static int
 is_of_question(mg_walk *w, const mg_running_frame *frame, PyObject *value)
 {
-    if (!frame->is_current || frame->code == NULL || w->asker_seen == 2) {
+    if (!frame->is_current) {
+        return is_of_another_question(w, frame);
+    }
+    if (frame->code == NULL || w->asker_seen == 2) {
         return 0;
     }
     if (!w->asker_seen && is_own_code(w, frame->code)) {

@@ -94,12 +94,13 @@ is_own_code(const mg_inquiry *q, PyObject *code)
            PyUnicode_Tailmatch(file, q->request->own_folder, 0, PY_SSIZE_T_MAX, -1) == 1;
 }
 
-/* The innermost frames of this thread are memguard's; of the next one a variable, or the
-   cell of one, may hold what it was asked with. */
+/* The innermost frames of this thread are memguard's, and so are those of others that ask
+   something; of the next one here a variable, or the cell of one, may hold what it was
+   asked with. */
 static int
 is_of_question(stack_walk *walk, const mg_running_frame *frame, PyObject *value)
 {
-    if (!frame->is_current || frame->code == NULL) {
+    if (frame->code == NULL) {
         return 0;
     }
     if (!walk->past_own_frames) {
@@ -110,7 +111,7 @@ is_of_question(stack_walk *walk, const mg_running_frame *frame, PyObject *value)
         walk->asker = frame->frame;
     }
     PyObject *inside = PyCell_Check(value) ? PyCell_GET(value) : value;
-    return frame->frame == walk->asker && inside != NULL &&
+    return frame->is_current && frame->frame == walk->asker && inside != NULL &&
            inside == walk->q->request->question;
 }
 
@@ -132,6 +133,7 @@ note_variable(const mg_running_frame *frame, int variable, PyObject *value, void
         end_thread(walk);
         walk->has_thread = 1;
         walk->thread = frame->thread;
+        walk->past_own_frames = 0;
         walk->task = NO_OWNER;
     }
     if (is_of_question(walk, frame, value)) {

@@ -46,6 +46,8 @@ typedef struct {
     uint32_t fixed_root_count;
     int asker_seen;
     const void *asker;          /* the frame that asks */
+    unsigned long other_thread; /* whose frames were last looked at */
+    int past_frames_of_other;   /* that are memguard's own */
     PyObject *asking_generator; /* whose frame asks; shows its variables as well */
     uint32_t asking_node;
 } mg_walk;

@@ -30,6 +30,9 @@ class Amount:
     size_bytes: int = 0
     count: int = 0
 
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.size_bytes + other.size_bytes, self.count + other.count)
+
 
 @dataclass(frozen=True, slots=True)
 class Estate:
@@ -75,9 +78,20 @@ class Estates:
 class _Cycle:
     """A cycle while it is asked whose it is."""
 
-    members: Sequence[object]
-    is_garbage: bool
+    graph: HeapGraph
+    index: int
+    is_held: bool
     owner: Owner | None
+
+    @property
+    def is_garbage(self) -> bool:
+        """Whether nothing alive holds it."""
+        return self.graph.kind == "garbage"
+
+    @property
+    def members(self) -> list[object]:
+        """What is on it; in lists of memguard's another thread's question would find it."""
+        return self.graph.cycle_objects(self.index) if self.is_held else []
 
 
 def find_estates(graphs: Sequence[HeapGraph] = ()) -> Estates:
@@ -94,7 +108,7 @@ def find_estates(graphs: Sequence[HeapGraph] = ()) -> Estates:
     marks = find_marks()
     cycles = [_cycle(marks, graph, i) for graph in graphs for i in range(graph.cycle_count)]
     garbage = [cycle for cycle in cycles if cycle.is_garbage]
-    asked = [cycle for cycle in cycles if not cycle.is_garbage and cycle.members]
+    asked = [cycle for cycle in cycles if cycle.is_held and not cycle.is_garbage]
     owners_of_garbage = list(dict.fromkeys(cycle.owner or UNKNOWN for cycle in garbage))
     owners, found, belongings, facts = _weigh(marks, garbage, owners_of_garbage, asked)
     held_by = {id(cycle): number for cycle, number in zip(asked, belongings, strict=True)}
@@ -117,14 +131,13 @@ def owner_of_garbage(graph: HeapGraph, index: int) -> Owner:
 
 
 def _cycle(marks: Marks, graph: HeapGraph, index: int) -> _Cycle:
-    is_garbage = graph.kind == "garbage"
     if graph.is_snapshot and not graph.hold(index):
-        return _Cycle((), is_garbage, None)
+        return _Cycle(graph, index, False, None)
     members = graph.cycle_objects(index)
     owner = marks.owner_of_any(members)
-    if owner is None and is_garbage:
+    if owner is None and graph.kind == "garbage":
         owner = marks.owner_near(members)
-    return _Cycle(members, is_garbage, owner)
+    return _Cycle(graph, index, True, owner)
 
 
 def _weigh(
@@ -170,13 +183,19 @@ def _estates(
     garbage = {
         owner: Amount(*found[first_of_garbage + i][:2]) for i, owner in enumerate(owners_of_garbage)
     }
+    retained: dict[Owner, Amount] = {}
+    own: dict[Owner, Amount] = {}
     for number, (retained_bytes, retained_count, own_bytes, own_count, _) in enumerate(found):
+        owner = owners[number]
         if not first_of_garbage <= number < end_of_garbage:
-            yield Estate(
-                owners[number],
-                Amount(retained_bytes, retained_count),
-                Amount(own_bytes, own_count),
-                garbage.pop(owners[number], Amount()),
-            )
-    for owner, amount in garbage.items():
-        yield Estate(owner, Amount(), Amount(), amount)
+            # Several threads may have one name; none of them holds another.
+            retained[owner] = retained.get(owner, Amount()) + Amount(retained_bytes, retained_count)
+            own[owner] = own.get(owner, Amount()) + Amount(own_bytes, own_count)
+    for owner in dict.fromkeys((*retained, *garbage)):
+        nothing = Amount()
+        yield Estate(
+            owner,
+            retained.get(owner, nothing),
+            own.get(owner, nothing),
+            garbage.get(owner, nothing),
+        )

@@ -8,7 +8,6 @@ alone (``owner``).
 Found without code of the program: ids of agents are not even compared.
 """
 
-import sys
 from collections.abc import Iterable, Sequence
 from contextvars import Context
 from types import FunctionType, ModuleType
@@ -21,8 +20,9 @@ from memguard.heap.owner import (
     agent_in,
     agent_of,
     context_of,
-    id_text,
+    coroutine_of,
     joined,
+    loaded,
     may_tell,
     owner_at,
     registered_objects,
@@ -72,6 +72,13 @@ class Marks:
         self.objects.append(obj)
         self.numbers.append(number)
 
+    def add_agent(self, context: object) -> None:
+        """Say which agent an object is, unless that was said before."""
+        # One that has many ids is asked once: it takes time by their number.
+        owner = None if id(context) in self._owners_by_id else agent_of(context)
+        if owner is not None:
+            self.add(context, owner)
+
     def owner_of_any(self, objects: Iterable[object]) -> Owner | None:
         """Tell whose these objects are by themselves."""
         known = self._owners_by_id
@@ -104,12 +111,10 @@ def find_marks() -> Marks:
         marks.add(obj, owner)
     for registry in _instances("memguard._registry", "WeakAgentRegistry"):
         # Not its attribute: a subclass may have another of this name.
-        for agent_id, agent in _class("memguard._registry", "WeakAgentRegistry").living(registry):
-            marks.add(agent, Owner("agent", id_text(agent_id)))
+        for _, agent in loaded("memguard._registry", "WeakAgentRegistry").living(registry):
+            marks.add_agent(agent)
     for context in _instances("memguard._agents", "AgentContext"):
-        owner_of_context = agent_of(context)
-        if owner_of_context is not None:
-            marks.add(context, owner_of_context)
+        marks.add_agent(context)
     tasks = _instances("_asyncio", "Task")
     for task in tasks:
         _add_task(marks, task)
@@ -117,14 +122,8 @@ def find_marks() -> Marks:
     return marks
 
 
-def _class(module: str, name: str) -> Any:
-    """Give a class of a module that was loaded, or None."""
-    loaded = sys.modules.get(module)
-    return None if loaded is None else vars(loaded)[name]
-
-
 def _instances(module: str, name: str) -> list[Any]:
-    cls = _class(module, name)
+    cls = loaded(module, name)
     return [] if cls is None else _owners.find_instances((cls,))
 
 
@@ -134,7 +133,7 @@ def _add_task(marks: Marks, task: object) -> None:
     if owner is None:
         return
     marks.add(task, owner)
-    coroutine = _class("_asyncio", "Task").get_coro(task)
+    coroutine = coroutine_of(task)
     if coroutine is not None:
         marks.add(coroutine, owner)
 
@@ -167,7 +166,8 @@ def _next_level(level: Iterable[object], seen: set[int]) -> list[object]:
     """List what objects refer to that was not seen, without classes, modules and globals."""
     reached: list[object] = []
     for source in level:
-        for target in _names.referents_of(source):
+        # The same large container may be near each of many cycles.
+        for target in _names.referents_of(source, MOST_LOOKED_AT + len(seen)):
             if (
                 id(target) in seen
                 or issubclass(type(target), type | ModuleType)

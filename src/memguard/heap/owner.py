@@ -25,6 +25,7 @@ OwnerKind = Literal["registered", "agent", "task", "thread", "shared", "unknown"
 
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(OwnerKind))}
 _MOST_NAMED = 3
+_MOST_ID_BITS = 1_024
 
 _OWNERS = {"memguard._agents", "memguard._registry", "_asyncio"}
 """Modules whose objects have an owner by themselves."""
@@ -49,13 +50,22 @@ class Owner:
     agent: str = ""
 
     def __str__(self) -> str:
+        name = _on_one_line(self.name)
         if self.kind == "unknown":
             return "unknown"
         if self.kind == "shared":
-            return self.name or "several owners"
+            return name or "several owners"
         if self.kind == "registered":
-            return self.name
-        return f"{self.kind} {self.name}" + (f" (agent {self.agent})" if self.agent else "")
+            return name
+        agent = f" (agent {_on_one_line(self.agent)})" if self.agent else ""
+        return f"{self.kind} {name}{agent}"
+
+
+def _on_one_line(name: str) -> str:
+    # Ids may come from anywhere: what would move a terminal's cursor is spelled out.
+    if name.isprintable():
+        return name
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in name)
 
 
 UNKNOWN = Owner("unknown")
@@ -142,17 +152,23 @@ def owner_at(obj: object) -> Owner | None:
     return agent_of(obj) or task_of(obj)
 
 
+def loaded(module: str, name: str) -> Any:
+    """Give what a module has by a name; None before it was loaded, and while it is."""
+    found = sys.modules.get(module)
+    return None if found is None else vars(found).get(name)
+
+
 def agent_of(context: object) -> Owner | None:
     """Tell whose context an object is."""
-    registry = sys.modules.get("memguard._registry")
-    for agent_id in () if registry is None else registry.ids_of(context):
+    ids_of = loaded("memguard._registry", "ids_of")
+    for agent_id in () if ids_of is None else ids_of(context):
         return Owner("agent", id_text(agent_id))
-    native = sys.modules.get("memguard._agents")
-    if native is None or not issubclass(type(context), native.AgentContext):
+    cls = loaded("memguard._agents", "AgentContext")
+    if cls is None or not issubclass(type(context), cls):
         return None
     try:
         # Not the attribute: a subclass may have another of this name.
-        task_id = vars(native.AgentContext)["task_id"].__get__(context)
+        task_id = vars(cls)["task_id"].__get__(context)
     except ContextClosed:  # back in its pool
         return None
     return None if task_id is None else Owner("agent", id_text(task_id))
@@ -160,15 +176,23 @@ def agent_of(context: object) -> Owner | None:
 
 def task_of(task: object) -> Owner | None:
     """Tell which task of asyncio an object is, and which agent is current in it."""
-    module = sys.modules.get("_asyncio")
-    if module is None or not issubclass(type(task), vars(module)["Task"]):
+    cls = loaded("_asyncio", "Task")
+    if cls is None or not issubclass(type(task), cls):
         return None
     return Owner("task", name_of_task(task), agent_in(context_of(task)))
 
 
+def coroutine_of(task: object) -> object:
+    """Give what a task runs, or None."""
+    # Not by its method: up to 3.12.1 that crashes for a task that was never initialised.
+    return vars(loaded("_asyncio", "Task"))["_coro"].__get__(task)
+
+
 def context_of(task: object) -> object:
     """Give the context in which a task runs, or None; it is reported before the coroutine."""
-    coroutine = vars(sys.modules["_asyncio"])["Task"].get_coro(task)
+    coroutine = coroutine_of(task)
+    if coroutine is None:
+        return None
     for part, following in itertools.pairwise(_names.referents_of(task)):
         if following is coroutine and type(part) is Context:
             return part
@@ -177,10 +201,10 @@ def context_of(task: object) -> object:
 
 def agent_in(context: object) -> str:
     """Give the id of the agent that is current in a context, as text; "" if none is."""
-    lives = sys.modules.get("memguard._lives")
-    if lives is None or type(context) is not Context:
+    life_in = loaded("memguard._lives", "life_in")
+    if life_in is None or type(context) is not Context:
         return ""
-    life = lives.life_in(context)
+    life = life_in(context)
     return "" if life is None else id_text(life.agent_id)
 
 
@@ -188,12 +212,19 @@ def id_text(agent_id: object) -> str:
     """Give the id of an agent as text; of one that might run code, its class and address."""
     if issubclass(type(agent_id), str):
         return plain_text(agent_id)  # type: ignore[arg-type]
-    module = sys.modules.get("uuid")
-    if type(agent_id) in (int, float, bool) or (
-        module is not None and type(agent_id) is vars(module).get("UUID")
+    if type(agent_id) in (float, bool) or _is_number_of_id(agent_id):
+        return str(agent_id)
+    # A slot, which is empty or holds anything in one that was not made as others are.
+    if type(agent_id) is loaded("uuid", "UUID") and _is_number_of_id(
+        getattr(agent_id, "int", None)
     ):
         return str(agent_id)
     return f"<{type_name(type(agent_id))} at {id(agent_id):#x}>"
+
+
+def _is_number_of_id(number: object) -> bool:
+    # Python refuses to write numbers of very many digits.
+    return type(number) is int and number.bit_length() <= _MOST_ID_BITS
 
 
 def joined(owners: Iterable[Owner]) -> Owner | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from memguard._core import HeapGraph
 from memguard.heap.estates import Estate, Estates, find_estates
-from memguard.heap.owner import SHARED, UNKNOWN, Owner
+from memguard.heap.owner import UNKNOWN, Owner
 from memguard.heap.scan import scan
 
 
@@ -164,8 +164,9 @@ def _report(found: Estates, graphs: Sequence[HeapGraph], *, looked: bool) -> Own
     for graph, its_owners in zip(graphs, found.cycle_owners, strict=True):
         all_cycles.update(its_owners)
         live.update(its_owners if graph.kind == "live" else ())
+    shared_live = {owner: number for owner, number in live.items() if owner.kind == "shared"}
     # Live cycles without an owner of their own have no row; garbage has.
-    all_cycles[UNKNOWN] -= live[UNKNOWN]
+    all_cycles.subtract({**shared_live, UNKNOWN: live[UNKNOWN]})
     rows = [
         _row(estate, all_cycles[estate.owner] if looked else None)
         for estate in found.estates
@@ -179,7 +180,7 @@ def _report(found: Estates, graphs: Sequence[HeapGraph], *, looked: bool) -> Own
         shared_count=found.shared.count,
         unowned_bytes=found.alive.size_bytes - owned_bytes - found.shared.size_bytes,
         unowned_count=found.alive.count - owned_count - found.shared.count,
-        shared_cycle_count=live[SHARED] if looked else None,
+        shared_cycle_count=sum(shared_live.values()) if looked else None,
         unowned_cycle_count=live[UNKNOWN] if looked else None,
         object_count=found.object_count,
         side_table_bytes=found.side_table_bytes,
