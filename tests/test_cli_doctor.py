@@ -24,7 +24,7 @@ def test_a_good_build_has_nothing_wrong():
     assert seen["python"]["version"] == platform.python_version()
     assert os.path.samefile(seen["python"]["executable"], sys.executable)
     assert seen["collector"]["enabled"] is True
-    by_walking = sys.version_info < (3, 14)
+    by_walking = sys.version_info < (3, 16)
     assert seen["features"]["enumeration"] == ("list_walk" if by_walking else "visit_objects")
     assert seen["features"]["report_on_signal"] == (os.name == "posix")
     assert seen["self_test"]["passed"] is True

@@ -698,7 +698,6 @@ def test_reports_tell_owners_of_garbage_and_of_live_cycles_once_asked(app):
         assert {"agent shown": 1} in [shape.told_owners for shape in saved.shapes]
         assert "of agent shown (1)" in render_text(saved, width=100, most_shapes=20)
     with memguard.scan("live") as report:
-        # From 3.14 on what was frozen is looked at, too, and has many shapes.
         assert "of agent shown" not in render_text(report, width=100, most_shapes=10_000)
         assert report.owners
         assert "of agent shown (1)" in render_text(report, width=100, most_shapes=10_000)

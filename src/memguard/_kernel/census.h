@@ -9,7 +9,7 @@
  * pass, one that took its address looks as if the old one had another length.
  *
  * The caller holds the GIL.  No Python code runs, no reference count changes (see
- * scan.h for 3.14).
+ * scan.h for 3.16).
  */
 #ifndef MG_CENSUS_H
 #define MG_CENSUS_H

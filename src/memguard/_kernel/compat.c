@@ -27,13 +27,31 @@ int mg_force_stack_dedupe;
 
 #if MG_WALKS_LISTS
 
+/* 3.14.0 to 3.14.4 keep a bit of their own there; 3.14.5 went back to what was before,
+   and a module that was built for one of them runs on all. */
+static PyGC_Head *
+next_in_list(PyGC_Head *node)
+{
+    return (PyGC_Head *)(node->_gc_next & ~(uintptr_t)3);
+}
+
+/* Three lists, at the same place in all of 3.14. */
+static struct gc_generation *
+collected_lists(struct _gc_runtime_state *state)
+{
+#if PY_VERSION_HEX >= 0x030e0000 && PY_VERSION_HEX < 0x030e0500
+    return &state->young;
+#else
+    return state->generations;
+#endif
+}
+
 /* The three collected generations; frozen objects (gc.freeze) are left out,
    as the collector leaves them out. */
 static int
 walk_list(PyGC_Head *head, mg_object_visitor visit, void *argument)
 {
-    for (PyGC_Head *node = _PyGCHead_NEXT(head); node != head;
-         node = _PyGCHead_NEXT(node)) {
+    for (PyGC_Head *node = next_in_list(head); node != head; node = next_in_list(node)) {
         if (!visit((PyObject *)(node + 1), argument)) {
             return 0;
         }
@@ -46,7 +64,7 @@ mg_for_each_tracked(mg_object_visitor visit, void *argument)
 {
     struct _gc_runtime_state *state = &PyInterpreterState_Get()->gc;
     for (int generation = 0; generation < NUM_GENERATIONS; generation++) {
-        if (!walk_list(&state->generations[generation].head, visit, argument)) {
+        if (!walk_list(&collected_lists(state)[generation].head, visit, argument)) {
             return;
         }
     }

@@ -39,8 +39,8 @@
 #endif
 
 /* The collector's lists, walked without a write to any object; in a process that was
-   forked a write copies the page.  3.14 changed the lists, and changed them back. */
-#if PY_VERSION_HEX < 0x030e0000 && !MG_FREE_THREADED
+   forked a write copies the page.  3.16 is not known yet. */
+#if PY_VERSION_HEX < 0x03100000 && !MG_FREE_THREADED
 #define MG_WALKS_LISTS 1
 #else
 #define MG_WALKS_LISTS 0
@@ -75,12 +75,12 @@ mg_is_container(PyObject *object)
 typedef int (*mg_object_visitor)(PyObject *object, void *argument);
 
 /* Call visit(object, argument) for each; 0 from it stops the walk.  A list
-   walk (3.11) or PyUnstable_GC_VisitObjects (3.12+), which holds one
-   reference of its own while visit runs. */
+   walk, or PyUnstable_GC_VisitObjects (3.16+), which holds one reference of its own
+   while visit runs. */
 void mg_for_each_tracked(mg_object_visitor visit, void *argument);
 const char *mg_enumeration_name(void);
 
-/* Those that gc.freeze() put aside; none from 3.14 on. */
+/* Those that gc.freeze() put aside; none from 3.16 on. */
 void mg_for_each_frozen(mg_object_visitor visit, void *argument);
 
 /* sys.modules.  NULL while the interpreter ends: it takes the dict down before

@@ -5,7 +5,7 @@
  *
  * The caller holds the GIL from mg_scan() until it owns references to the
  * members in the answer; no Python code runs in between, no Python object is
- * made, and no reference count changes (but from 3.14 on for one that
+ * made, and no reference count changes (but from 3.16 on for one that
  * PyUnstable_GC_VisitObjects takes and drops again for each object).
  *
  * Passes (see docs/design.md, "The scan"):
