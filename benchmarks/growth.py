@@ -1,18 +1,21 @@
-"""What one look for growth costs, in a heap of a million objects.
+"""What one look for growth costs, in a heap of a million objects or of so many.
 
-Usage: python -m benchmarks.growth
+Usage: python -m benchmarks.growth [OBJECT_COUNT]
 
 Prints one JSON object: median seconds of a native pass that counts types and
 containers, of a whole look of ``GrowthTracker`` (the pass, and what is remembered of
 it), of its report, of ``gc.collect()`` and ``scan("live", explain=False)``, measured in
-turns on the same heap; and of objgraph's ``growth()`` and Pympler's
-``summary.summarize(muppy.get_objects())``, fewer times, on that heap, too. Between two
-looks a hundred sessions come, as in a service.
+turns on the same heap; of looks that were snapshots how long they held everything up
+(``snapshot_pause``), and how long until they were remembered (``snapshot``); and of
+objgraph's ``growth()`` and Pympler's ``summary.summarize(muppy.get_objects())``, fewer
+times, on that heap, too, unless it is larger. Between two looks a hundred sessions
+come, as in a service.
 """
 
 import gc
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +25,8 @@ from memguard import _growth
 
 OBJECTS = 10**6
 TURNS = 15
+TURNS_OF_LARGE = 12
+REPORT_TURNS = 5
 PEER_TURNS = 3
 NEW_SESSIONS = 100
 
@@ -71,34 +76,54 @@ def _medians(calls: dict[str, Callable[[], object]], turns: int) -> dict[str, fl
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def compare() -> dict[str, object]:
+def _fill(object_count: int) -> None:
+    while len(gc.get_objects()) < object_count:
+        _add_sessions(object_count // 100)
+
+
+def compare(object_count: int = OBJECTS) -> dict[str, object]:
     """Measure all of it side by side."""
     require_release_build()
-    while len(gc.get_objects()) < OBJECTS:
-        _add_sessions(10_000)
+    _fill(object_count)
     gc.collect()
     gc.disable()
     census = _growth.Census(4, 1 << 16)
     tracker = memguard.GrowthTracker("run")
+    remote = memguard.GrowthTracker("run", mode="snapshot")
+    pauses: list[float] = []
     places = iter(range(10**6))
+
+    def look_remotely() -> None:
+        remote.observe(next(places))
+        if remote.mode != "snapshot":
+            raise RuntimeError(f"no snapshot to measure: {remote.fallback_reason}")
+        pauses.append(remote.pause_seconds)
+
     calls: dict[str, Callable[[], object]] = {
         "gc_collect": gc.collect,
         "scan": lambda: memguard.scan("live", explain=False),
         "native_pass": census.take,
         "look": lambda: tracker.observe(next(places)),
-        "report": tracker.report,
+        "snapshot": look_remotely,
     }
-    medians = _medians(calls, TURNS)
+    is_large = object_count > OBJECTS
+    turns = TURNS_OF_LARGE if is_large else TURNS
+    medians = _medians(calls, turns)
+    medians["snapshot_pause"] = statistics.median(pauses)
+    # Only now are there looks enough for one to say anything.
+    medians |= _medians({"report": tracker.report}, REPORT_TURNS)
     named = [finding.name for finding in tracker.report().findings]
     if not any(name.endswith(".SESSIONS") for name in named):
         raise AssertionError(named)
-    peers = _medians({"objgraph_growth": _objgraph, "pympler_summary": _pympler}, PEER_TURNS)
-    seconds = {**medians, **peers}
+    peers: dict[str, Callable[[], object]] = (
+        {} if is_large else {"objgraph_growth": _objgraph, "pympler_summary": _pympler}
+    )
+    seconds = {**medians, **_medians(peers, PEER_TURNS)}
     return {
         "object_count": census.object_count,
         "container_count": census.container_count,
         "floor": census.floor,
-        "turns": TURNS,
+        "turns": turns,
         "peer_turns": PEER_TURNS,
         "seconds": seconds,
         "ratio_to_collect": {name: each / seconds["gc_collect"] for name, each in seconds.items()},
@@ -107,4 +132,4 @@ def compare() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(compare(), indent=1))
+    print(json.dumps(compare(int(float((sys.argv[1:] or [OBJECTS])[0]))), indent=1))

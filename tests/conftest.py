@@ -28,7 +28,7 @@ def _is_of_this_build(name):
     # modules check; one of them cannot on any other. Only Linux has snapshots.
     if FREE_THREADED:
         return name.startswith("test_free_threaded")
-    if name == "test_snapshots.py" and sys.platform != "linux":
+    if name in ("test_snapshots.py", "test_growth_snapshots.py") and sys.platform != "linux":
         return False
     return name != "test_free_threaded_build.py"
 

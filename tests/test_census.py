@@ -118,6 +118,39 @@ def test_a_container_is_found_only_while_it_is_there():
 
 
 @pytest.mark.native
+def test_containers_are_found_that_the_collector_does_not_walk_over():
+    """A dict that is not tracked, one that was frozen, and one that has both as neighbours."""
+    untracked = dict.fromkeys("abcdefgh")
+    holder = [untracked]
+    frozen = list(range(9))
+    gc.collect()
+    gc.freeze()
+    later = [*range(9)]
+    try:
+        found = census().find([(id(one), id(type(one))) for one in (untracked, frozen, later)])
+    finally:
+        gc.unfreeze()
+    is_walked = _core.build_info()["enumeration"] == "list_walk"
+    assert found[0] is untracked
+    assert found[1] is (frozen if is_walked else found[1])
+    assert found[2] is later
+    assert holder
+
+
+@pytest.mark.native
+def test_to_find_without_memory_changes_nothing():
+    """Whether a walk is enough or a look is needed; so for the newest objects of types."""
+    kept = list(range(9))
+    untracked = dict.fromkeys("abcdefgh")
+    one = census()
+    places = [(id(kept), id(list)), (id(untracked), id(dict))]
+    assert len([*failures(lambda: one.find(places[:1]))]) >= 3
+    assert len([*failures(lambda: census().find(places))]) >= 5
+    assert len([*failures(lambda: one.newest([f"{__name__}.Node"]))]) >= 2
+    assert one.find(places[:1]) == [kept]
+
+
+@pytest.mark.native
 def test_a_census_without_memory_is_as_it_was():
     """Every native allocation may fail, and the next pass sees what changed since the last."""
     growing = list(range(20))

@@ -152,11 +152,25 @@ cdef extern from "_kernel/labels.h":
     object mg_type_name(PyTypeObject *type)
 
 
-cdef extern from "_kernel/snapshot.h":
+cdef extern from "_kernel/child.h":
     const bint MG_HAS_SNAPSHOTS
     int mg_child_behaviour
     int mg_fork_fails_with
 
+    ctypedef enum mg_child_state:
+        MG_CHILD_RUNS
+        MG_CHILD_ANSWERED
+        MG_CHILD_HAD_NO_MEMORY
+        MG_CHILD_DIED
+        MG_NO_MEMORY_FOR_ANSWER
+
+    ctypedef struct mg_child:
+        int exit_status
+
+    void mg_child_end(mg_child *child) nogil
+
+
+cdef extern from "_kernel/snapshot.h":
     ctypedef struct mg_seen_type:
         PyTypeObject *type
         uint32_t module_bytes
@@ -170,15 +184,8 @@ cdef extern from "_kernel/snapshot.h":
         mg_vector texts
         mg_vector member_types
 
-    ctypedef enum mg_child_state:
-        MG_CHILD_RUNS
-        MG_CHILD_ANSWERED
-        MG_CHILD_HAD_NO_MEMORY
-        MG_CHILD_DIED
-        MG_NO_MEMORY_FOR_ANSWER
-
     ctypedef struct mg_snapshot:
-        int exit_status
+        mg_child child
         double pause_seconds
         size_t private_bytes
 
@@ -189,7 +196,6 @@ cdef extern from "_kernel/snapshot.h":
         mg_seen_types *seen,
         int timeout_milliseconds,
     ) nogil
-    void mg_snapshot_end(mg_snapshot *snapshot) nogil
     void mg_seen_types_clear(mg_seen_types *seen)
 
 
@@ -322,17 +328,53 @@ cdef extern from "_kernel/census.h":
 
     int mg_census_take(mg_census *census, const mg_census_request *request)
     PyObject *mg_census_find(const mg_census *census, uint64_t address, uint64_t type)
+    ctypedef struct mg_place:
+        uint64_t address
+        uint64_t type
+
+    int mg_find_tracked(const mg_place *places, size_t count, PyObject **found)
+    int mg_list_types(mg_vector *types)
     void mg_census_clear(mg_census *census)
     void mg_newest_of(
         PyTypeObject **types, size_t type_count, size_t most, PyObject **newest, size_t *met
     )
 
 
+cdef extern from "_kernel/census_snapshot.h":
+    ctypedef struct mg_census_snapshot:
+        mg_child child
+        double pause_seconds
+
+    int mg_census_snapshot_begin(
+        mg_census_snapshot *snapshot,
+        const mg_census *census,
+        const mg_census_request *request,
+    )
+    mg_child_state mg_census_snapshot_receive(
+        mg_census_snapshot *snapshot,
+        mg_census *found,
+        mg_seen_types *seen,
+        int timeout_milliseconds,
+    ) nogil
+
+
 # For _growth.pyx.
 cdef int take_census(mg_census *census, const mg_census_request *request) except -2
 cdef PyObject *find_in_census(const mg_census *census, uint64_t address, uint64_t type) noexcept
+cdef int find_tracked(const mg_place *places, size_t count, PyObject **found) except -2
+cdef int list_types(mg_vector *types) except -2
 cdef void clear_census(mg_census *census) noexcept
 cdef void find_newest(
     PyTypeObject **types, size_t type_count, size_t most, PyObject **newest, size_t *met
 ) noexcept
 cdef object name_of_type(PyTypeObject *type)
+cdef int begin_census(
+    mg_census_snapshot *snapshot, const mg_census *census, const mg_census_request *request
+) except -2
+cdef mg_child_state receive_census(
+    mg_census_snapshot *snapshot, mg_census *found, mg_seen_types *seen, int timeout_milliseconds
+) noexcept nogil
+cdef void end_child(mg_child *child) noexcept nogil
+cdef list names_of_seen(const mg_seen_types *seen)
+cdef void clear_seen(mg_seen_types *seen) noexcept
+cdef double now_seconds() noexcept

@@ -124,7 +124,7 @@ cdef class HeapGraph:
         # named before a container is made, which may run the collector on 3.11.
         names = self.unreachable_names
         if self._is_snapshot:
-            self._name_seen_types()
+            self._seen_names = names_of_seen(&self._seen)
             names.extend([name for name, _ in self._seen_names[:self._answer.type_counts.count]])
         else:
             for i in range(self._answer.type_counts.count):
@@ -141,26 +141,6 @@ cdef class HeapGraph:
     def is_snapshot(self) -> bool:
         """Whether it was found in a child process."""
         return self._is_snapshot
-
-    cdef _name_seen_types(self):
-        """Spell how classes were called when the child saw them; those of garbage first."""
-        cdef mg_seen_type *entry
-        cdef const char *text = <const char *> self._seen.texts.items
-        cdef mg_type_words words
-        cdef size_t i
-        self._seen_names = []
-        for i in range(self._seen.types.count):
-            entry = &(<mg_seen_type *> self._seen.types.items)[i]
-            module = _string(text, entry.module_bytes, entry.module_kind)
-            text += entry.module_bytes
-            qualname = _string(text, entry.qualname_bytes, entry.qualname_kind)
-            text += entry.qualname_bytes
-            name = <bytes> text[:entry.name_bytes]
-            text += entry.name_bytes
-            words.module = NULL if module is None else <PyObject *> module
-            words.qualname = NULL if qualname is None else <PyObject *> qualname
-            words.name = name
-            self._seen_names.append((mg_spell_type(words), mg_spell_module(words)))
 
     def seen_types(self, size_t cycle):
         """List (name, module, count) of the types of a cycle as a snapshot saw them.
@@ -558,6 +538,32 @@ cdef str _string(const char *text, size_t size_bytes, int kind):
     return None if kind == 0 else _from_kind(kind, text, size_bytes // kind)
 
 
+cdef list names_of_seen(const mg_seen_types *seen):
+    """Spell how classes were called when the child saw them: (name, module), in its order."""
+    cdef mg_seen_type *entry
+    cdef const char *text = <const char *> seen.texts.items
+    cdef mg_type_words words
+    cdef size_t i
+    names = []
+    for i in range(seen.types.count):
+        entry = &(<mg_seen_type *> seen.types.items)[i]
+        module = _string(text, entry.module_bytes, entry.module_kind)
+        text += entry.module_bytes
+        qualname = _string(text, entry.qualname_bytes, entry.qualname_kind)
+        text += entry.qualname_bytes
+        name = <bytes> text[:entry.name_bytes]
+        text += entry.name_bytes
+        words.module = NULL if module is None else <PyObject *> module
+        words.qualname = NULL if qualname is None else <PyObject *> qualname
+        words.name = name
+        names.append((mg_spell_type(words), mg_spell_module(words)))
+    return names
+
+
+cdef void clear_seen(mg_seen_types *seen) noexcept:
+    mg_seen_types_clear(seen)
+
+
 class _PythonClass:
     """Like every class that is written in Python, for the kernel to know them by."""
 
@@ -713,7 +719,7 @@ cdef class Snapshot:
 
     def __dealloc__(self):
         if self._is_begun:
-            mg_snapshot_end(&self._snapshot)
+            mg_child_end(&self._snapshot.child)
 
     def answer(self, is_given_up):
         """Wait for the child, and end it.
@@ -745,7 +751,7 @@ cdef class Snapshot:
                 PyErr_CheckSignals()
         finally:
             with nogil:
-                mg_snapshot_end(&self._snapshot)
+                mg_child_end(&self._snapshot.child)
         graph.private_bytes = self._snapshot.private_bytes
         # One more than there are cycles: then there is an array in any case.
         cdef size_t flag_count = graph._answer.cycle_count + 1
@@ -756,10 +762,11 @@ cdef class Snapshot:
         if state == MG_CHILD_ANSWERED:
             memset(graph._is_held.items, 0, flag_count)
             graph._take()
-        return graph, _ENDS[state], self._snapshot.exit_status
+        return graph, CHILD_ENDS[state], self._snapshot.child.exit_status
 
 
-cdef tuple _ENDS = ("was given up", "answered", "had no memory", "died", "")
+# By state, how a child ended.
+CHILD_ENDS = ("was given up", "answered", "had no memory", "died", "")
 
 
 cdef extern from *:
@@ -816,12 +823,46 @@ cdef void find_newest(
     mg_newest_of(types, type_count, most, newest, met)
 
 
+cdef int find_tracked(const mg_place *places, size_t count, PyObject **found) except -2:
+    """Call the kernel; the objects may be gone once anything else runs."""
+    _require_countable()
+    return mg_find_tracked(places, count, found)
+
+
+cdef int list_types(mg_vector *types) except -2:
+    """Call the kernel; the types may be gone once anything else runs."""
+    _require_countable()
+    return mg_list_types(types)
+
+
 cdef void clear_census(mg_census *census) noexcept:
     mg_census_clear(census)
 
 
 cdef object name_of_type(PyTypeObject *type):
     return mg_type_name(type)
+
+
+cdef int begin_census(
+    mg_census_snapshot *snapshot, const mg_census *census, const mg_census_request *request
+) except -2:
+    """Call the kernel; the child that it makes is ended by `end_child`."""
+    _require_countable()
+    return _calmed(mg_census_snapshot_begin(snapshot, census, request))
+
+
+cdef mg_child_state receive_census(
+    mg_census_snapshot *snapshot, mg_census *found, mg_seen_types *seen, int timeout_milliseconds
+) noexcept nogil:
+    return mg_census_snapshot_receive(snapshot, found, seen, timeout_milliseconds)
+
+
+cdef void end_child(mg_child *child) noexcept nogil:
+    mg_child_end(child)
+
+
+cdef double now_seconds() noexcept:
+    return mg_monotonic_seconds()
 
 
 cdef int find_owners(mg_owners_request *request, mg_owners *owners) except -2:

@@ -1,4 +1,5 @@
-from typing import Self, final
+from collections.abc import Callable
+from typing import Literal, Self, final
 
 @final
 class Census:
@@ -11,6 +12,19 @@ class Census:
     def container_count(self) -> int: ...
     @property
     def duration_seconds(self) -> float: ...
+    @property
+    def pause_seconds(self) -> float: ...
     def take(self) -> tuple[bytes, list[tuple[str, int, int]]]: ...
     def find(self, places: list[tuple[int, int]]) -> list[object | None]: ...
     def newest(self, names: list[str]) -> list[list[object]]: ...
+
+@final
+class CensusSnapshot:
+    def __init__(self, census: Census) -> None: ...
+    def answer(
+        self, is_given_up: Callable[[], bool]
+    ) -> tuple[
+        tuple[bytes, list[tuple[str, int, int]]] | None,
+        Literal["answered", "had no memory", "died", "was given up"],
+        int,
+    ]: ...

@@ -94,7 +94,7 @@ class CycleGoneError(MemguardError, RuntimeError):
 
 
 class SnapshotFailedError(MemguardError, RuntimeError):
-    """The child process that was to scan did not answer.
+    """The child process that was to scan, or to look, did not answer.
 
     Attributes:
         reason: What became of it.
@@ -107,7 +107,7 @@ class SnapshotFailedError(MemguardError, RuntimeError):
     def __str__(self) -> str:
         return (
             f"no snapshot: {self.reason}; the process itself is untouched."
-            ' Bound the scan with max_objects or budget_seconds, or use mode="inline"'
+            ' Bound a scan with max_objects or budget_seconds, or use mode="inline"'
         )
 
 

@@ -32,17 +32,16 @@ def names_of(namespace):
     return {name for name, value in namespace.items() if callable(value) and name[:1] != "_"}
 
 
-natives = {
-    name for module in (_growth, _retention) for name in names_of(vars(module)) if name != "Census"
-}
-assert natives == FUNCTIONS.keys(), natives
+natives = {name for module in (_growth, _retention) for name in names_of(vars(module))}
+assert natives == FUNCTIONS.keys() | {"Census", "CensusSnapshot"}, natives
 assert names_of(vars(_growth.Census)) == METHODS.keys()
 FIELDS = [
     name
     for name, value in vars(_growth.Census).items()
     if type(value) is types.GetSetDescriptorType
 ]
-assert len(FIELDS) == 4
+assert len(FIELDS) == 5
+assert names_of(vars(_growth.CensusSnapshot)) == {"answer"}
 
 
 def fails(call):
@@ -51,6 +50,20 @@ def fails(call):
     except (MemoryError, ValueError, memguard.MemguardError):
         return
     raise AssertionError(call)
+
+
+def look_in_children(census):
+    _growth.CensusSnapshot(census)
+    ends = [_growth.CensusSnapshot(census).answer(lambda over=over: over)[1] for over in (0, 1)]
+    assert ends == ["answered", "was given up"], ends
+    for number in range(1, 9):
+        _core._fail_allocation_at(number)
+        try:
+            _growth.CensusSnapshot(census).answer(bool)
+        except MemoryError:
+            continue
+        finally:
+            _core._fail_allocation_at(0)
 
 
 def call():
@@ -67,6 +80,8 @@ def call():
     fails(census.take)
     _core._fail_allocation_at(0)
     census.take()
+    if steps[0] % 20 == 0 and _core.build_info()["snapshots"]:
+        look_in_children(census)
     fails(lambda: _growth.Census(0, 1))
 
 

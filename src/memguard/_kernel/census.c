@@ -28,6 +28,7 @@ typedef struct {
     size_t object_count;
     int out_of_memory;
     uint64_t leaf_bytes;        /* while a container is looked through */
+    uintptr_t last_address;
 } census_pass;
 
 /* ------------------------------------------------------------------------
@@ -222,6 +223,7 @@ static int
 on_object(PyObject *object, void *argument)
 {
     census_pass *pass = argument;
+    mg_fetch_ahead(&pass->last_address, object);
     PyTypeObject *type = Py_TYPE(object);
     const known_type *known = know_type(pass, type);
     if (known == NULL) {
@@ -246,6 +248,80 @@ on_object(PyObject *object, void *argument)
     }
     (void)type->tp_traverse(object, visit_referent, pass);
     return !pass->out_of_memory;
+}
+
+/* ------------------------------------------------------------------------
+   What is noted before a fork. */
+
+typedef struct {
+    mg_vector *noted;
+    int out_of_memory;
+} noting;
+
+static int
+note_object(PyObject *object, void *argument)
+{
+    noting *n = argument;
+    n->out_of_memory |= mg_push_pointer(n->noted, object) < 0;
+    return !n->out_of_memory;
+}
+
+static int
+note_variable(PyObject *object, void *argument)
+{
+    return !PyDict_Check(object) || PyObject_GC_IsTracked(object) ||
+           note_object(object, argument);
+}
+
+int
+mg_census_note(mg_census_noted *noted)
+{
+    noting objects = {&noted->objects, 0};
+    noting variables = {&noted->variables, 0};
+    if (!MG_WALKS_LISTS) {
+        mg_for_each_tracked(note_object, &objects);
+    }
+    mg_for_each_frame_root(note_variable, &variables);
+    return objects.out_of_memory || variables.out_of_memory ? -1 : 0;
+}
+
+void
+mg_census_noted_clear(mg_census_noted *noted)
+{
+    mg_vector_clear(&noted->objects, sizeof(void *));
+    mg_vector_clear(&noted->variables, sizeof(void *));
+}
+
+static void
+for_each_noted(const mg_vector *noted, mg_object_visitor visit, void *argument)
+{
+    PyObject **objects = MG_ITEMS(PyObject *, noted);
+    for (size_t i = 0; i < noted->count && visit(objects[i], argument); i++) {
+    }
+}
+
+static void
+look_at_all(census_pass *pass)
+{
+    const mg_census_noted *noted = pass->request->noted;
+    if (noted != NULL && !MG_WALKS_LISTS) {
+        for_each_noted(&noted->objects, on_object, pass);
+    }
+    else {
+        mg_for_each_tracked(on_object, pass);
+    }
+    if (!pass->out_of_memory) {
+        mg_for_each_frozen(on_object, pass);
+    }
+    if (pass->out_of_memory) {
+        return;
+    }
+    if (noted != NULL) {
+        for_each_noted(&noted->variables, on_variable, pass);
+    }
+    else {
+        mg_for_each_frame_root(on_variable, pass);
+    }
 }
 
 /* ------------------------------------------------------------------------
@@ -309,13 +385,7 @@ mg_census_take(mg_census *census, const mg_census_request *request)
     }
     int result = rebuild(&pass.table, LEAST_SLOTS, 0);
     if (result == 0) {
-        mg_for_each_tracked(on_object, &pass);
-        if (!pass.out_of_memory) {
-            mg_for_each_frozen(on_object, &pass);
-        }
-        if (!pass.out_of_memory) {
-            mg_for_each_frame_root(on_variable, &pass);
-        }
+        look_at_all(&pass);
         result = pass.out_of_memory ? -1 : 0;
     }
     /* At first everything is new, and nothing has changed. */
@@ -347,38 +417,6 @@ mg_census_find(const mg_census *census, uint64_t address, uint64_t type)
     const mg_counted *entry =
         find_counted(&census->table, (const PyObject *)(uintptr_t)address);
     return entry != NULL && (uintptr_t)entry->type == type ? entry->object : NULL;
-}
-
-typedef struct {
-    PyTypeObject *const *types;
-    size_t type_count;
-    size_t most;
-    PyObject **newest;
-    size_t *met;
-} newest_search;
-
-static int
-note_newest(PyObject *object, void *argument)
-{
-    newest_search *search = argument;
-    PyTypeObject *type = Py_TYPE(object);
-    for (size_t i = 0; i < search->type_count; i++) {
-        if (search->types[i] == type) {
-            size_t place = search->met[i]++ % search->most;
-            search->newest[i * search->most + place] = object;
-        }
-    }
-    return 1;
-}
-
-void
-mg_newest_of(PyTypeObject *const *types, size_t type_count, size_t most,
-             PyObject **newest, size_t *met)
-{
-    newest_search search = {types, type_count, most, newest, met};
-    memset(newest, 0, type_count * most * sizeof(*newest));
-    memset(met, 0, type_count * sizeof(*met));
-    mg_for_each_tracked(note_newest, &search);
 }
 
 void

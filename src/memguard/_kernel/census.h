@@ -48,10 +48,20 @@ typedef struct {
     uint64_t bytes;
 } mg_population;
 
+/* What a child process cannot ask for: that may want a lock of another thread. */
+typedef struct {
+    mg_vector objects;          /* PyObject *, where the collector's lists are not walked */
+    mg_vector variables;        /* PyObject *, of running frames: dicts that are not tracked */
+} mg_census_noted;
+
+int mg_census_note(mg_census_noted *noted);     /* -1: no memory */
+void mg_census_noted_clear(mg_census_noted *noted);
+
 typedef struct {
     size_t floor;               /* containers that are shorter are left out [items] */
     size_t most_containers;     /* the floor doubles until no more are left [count] */
     PyTypeObject *deque_type;
+    const mg_census_noted *noted;   /* NULL: all is looked for */
 } mg_census_request;
 
 typedef struct {
@@ -69,6 +79,20 @@ int mg_census_take(mg_census *census, const mg_census_request *request);
 
 /* A container that the last pass saw; NULL: it did not. */
 PyObject *mg_census_find(const mg_census *census, uint64_t address, uint64_t type);
+
+/* Of a container, as a change has them. */
+typedef struct {
+    uint64_t address;
+    uint64_t type;
+} mg_place;
+
+/* Find tracked objects by address and type, in a walk without a look at what they refer
+   to: dicts that are not tracked are not met.  `found` has room for one for each place,
+   NULL where there is none.  -1: no memory. */
+int mg_find_tracked(const mg_place *places, size_t count, PyObject **found);
+
+/* PyTypeObject *, of which there are tracked objects that are not frozen.  -1: no memory. */
+int mg_list_types(mg_vector *types);
 
 /* The objects of each type that were met last, which is the newest of the oldest
    generation: `most` for each, NULL where there are fewer.  `met` counts all. */

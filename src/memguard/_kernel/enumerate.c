@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define CHECK_EVERY 4096
-#define STRIDES_AHEAD 16
 
 /* Whether a class or module is cut; a module's dict is noted on the way. */
 static int
@@ -69,12 +68,7 @@ on_tracked(PyObject *object, void *argument)
 {
     mg_state *state = argument;
     uint32_t handle;
-    /* Neighbours in the collector's lists mostly lie at equal distances; the
-       processor's own guess ends at each page. */
-    uintptr_t stride = (uintptr_t)object - state->last_address;
-    state->last_address = (uintptr_t)object;
-    /* A guess, and no place within any object: as a number it may also overflow. */
-    MG_PREFETCH((void *)((uintptr_t)object + stride * STRIDES_AHEAD));
+    mg_fetch_ahead(&state->last_address, object);
     int kind = mg_kind_of(state, Py_TYPE(object));
     if (MG_UNLIKELY(kind == MG_OWN || !mg_may_be_node(object))) {
         return 1;

@@ -1,8 +1,8 @@
-"""A scan in a child process, while the process itself goes on.
+"""A scan or a look in a child process, while the process itself goes on.
 
 Covers: whether there is memory for it, waiting for the child, and what became of
 it when it does not answer.
-Does not cover: the child (``_core``); checking what was asked (``scan``).
+Does not cover: the child (``_core``, ``_growth``); checking what was asked (``scan``).
 """
 
 import errno
@@ -11,7 +11,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from memguard import _core
 from memguard.errors import HeadroomShortError, SnapshotFailedError
@@ -40,7 +40,50 @@ class Asked(NamedTuple):
     root_source: object
 
 
-class ChildScan:
+_Answer = TypeVar("_Answer")
+_Begun = TypeVar("_Begun")
+_Answer_co = TypeVar("_Answer_co", covariant=True)
+
+
+class Answering(Protocol[_Answer_co]):
+    """A child that is at work; see ``_core.Snapshot``."""
+
+    def answer(self, is_given_up: Callable[[], bool]) -> tuple[_Answer_co | None, str, int]:
+        """Wait for it; gives the answer, how the child ended, and its status."""
+
+
+class Child(Generic[_Answer]):
+    """A child process that is at work, and is killed when that takes too long.
+
+    Args:
+        snapshot: It.
+        longest_seconds: How long it may take, if that is more than usual [s].
+    """
+
+    def __init__(self, snapshot: Answering[_Answer], longest_seconds: float = 0.0) -> None:
+        self._longest_seconds = max(LONGEST_SECONDS, longest_seconds)
+        self._deadline_seconds = time.monotonic() + self._longest_seconds
+        self._snapshot = snapshot
+
+    def wait(self, is_cancelled: Callable[[], bool]) -> _Answer:
+        """Wait for the answer.
+
+        Args:
+            is_cancelled: Asked every 50 ms; the child is killed when it says true.
+
+        Raises:
+            SnapshotFailedError: The child did not answer.
+            MemoryError: No memory for the answer.
+        """
+        answer, end, status = self._snapshot.answer(
+            lambda: is_cancelled() or time.monotonic() > self._deadline_seconds
+        )
+        if end != "answered":
+            raise SnapshotFailedError(_what_happened(end, status, self._longest_seconds))
+        return cast("_Answer", answer)
+
+
+class ChildScan(Child[_core.HeapGraph]):
     """A scan in a child process, which begins when this is made.
 
     Args:
@@ -52,27 +95,7 @@ class ChildScan:
     """
 
     def __init__(self, asked: Asked) -> None:
-        longest_seconds = max(LONGEST_SECONDS, 2 * asked.budget_seconds)
-        self._longest_seconds = longest_seconds
-        self._deadline_seconds = time.monotonic() + longest_seconds
-        self._snapshot = _core.Snapshot(*asked)
-
-    def wait(self, is_cancelled: Callable[[], bool]) -> _core.HeapGraph:
-        """Wait for the answer.
-
-        Args:
-            is_cancelled: Asked every 50 ms; the child is killed when it says true.
-
-        Raises:
-            SnapshotFailedError: The child did not answer.
-            MemoryError: No memory for the answer.
-        """
-        graph, end, status = self._snapshot.answer(
-            lambda: is_cancelled() or time.monotonic() > self._deadline_seconds
-        )
-        if end != "answered":
-            raise SnapshotFailedError(_what_happened(end, status, self._longest_seconds))
-        return graph
+        super().__init__(_core.Snapshot(*asked), 2 * asked.budget_seconds)
 
 
 def scan_in_child(asked: Asked, is_cancelled: Callable[[], bool]) -> _core.HeapGraph | str:
@@ -90,15 +113,31 @@ def scan_in_child(asked: Asked, is_cancelled: Callable[[], bool]) -> _core.HeapG
         SnapshotFailedError: The child did not answer.
         MemoryError: No memory for the tables or the answer.
     """
+    child = begin_child(lambda: ChildScan(asked))
+    return child if isinstance(child, str) else child.wait(is_cancelled)
+
+
+def begin_child(begin: Callable[[], _Begun]) -> _Begun | str:
+    """Let a child process begin, if there can be one.
+
+    Args:
+        begin: Forks it.
+
+    Returns:
+        The child; or why none is to be had.
+
+    Raises:
+        HeadroomShortError: Too little memory is free; nothing was started.
+        MemoryError: No memory for the tables.
+    """
     if not can_fork():
         return f"a snapshot needs Linux, and this is {sys.platform}"
     require_headroom()
     try:
-        child = ChildScan(asked)
+        return begin()
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "unknown error")
         return f"the system refused to fork a child ({name}: {error.strerror})"
-    return child.wait(is_cancelled)
 
 
 def can_fork() -> bool:

@@ -91,6 +91,8 @@ def ways_with_steps(
     Raises:
         MemoryError: A native table could not be had.
     """
+    if not objects:
+        return []
     found = _retention.find_ways(
         (objects, *objects), _OWN_FOLDER, 1, False, asker_holds=True, own_root=root
     )[0]

@@ -16,6 +16,7 @@ from types import TracebackType
 from memguard.errors import MemguardError
 from memguard.events import Event, EventBus
 from memguard.heap.arguments import ScanKind, ScanMode, checked_kind, checked_mode
+from memguard.heap.growth.tracker import GrowthTracker
 from memguard.heap.report import ScanReport
 from memguard.heap.scan import scan_beyond
 from memguard.heap.snapshot import can_fork
@@ -46,8 +47,7 @@ class Watch:
         events: Who is told.
         explain_collections: Say after long full collections what they freed; by
             snapshots, so on Linux only.
-        growth: Tell of containers and types that grow, too. Everything stands still for
-            that, also in mode "snapshot".
+        growth: Tell of containers and types that grow, too.
         clock: Seconds that only grow; tests give their own.
 
     Raises:
@@ -77,7 +77,7 @@ class Watch:
         self._budgets = dict(budgets or {})
         self._clock = clock
         self._trend = Trend()
-        self._containers = ContainerLooks(self.settings) if growth else None
+        self._containers = ContainerLooks(self.settings, self._mode) if growth else None
         self._paths: dict[frozenset[str], str] = {}
         self._has_told_of_fallback = False
         self._looking = threading.Lock()
@@ -117,13 +117,7 @@ class Watch:
                 look = look_of(report, self._clock())
                 self._remember_paths(report)
             self._trend, events = decide(look, self._budgets, self.settings, self._trend)
-        if look.fallback_reason and not self._has_told_of_fallback:
-            self._has_told_of_fallback = True
-            _LOG.warning(
-                "looks stop the program for as long as they take (%.0f ms): %s",
-                look.pause_seconds * 1e3,
-                look.fallback_reason,
-            )
+        self._tell_of_fallback(look)
         for event in events:
             self._tell(event)
         return (*events, *self._look_at_containers())
@@ -132,10 +126,20 @@ class Watch:
         if self._containers is None:
             return ()
         with self._looking:
-            events = self._containers.look(self._clock())
+            events = self._containers.look(self._clock(), self._ended.is_set)
+        self._tell_of_fallback(self._containers.tracker)
         for event in events:
             self._tell(event)
         return events
+
+    def _tell_of_fallback(self, look: Look | GrowthTracker) -> None:
+        if look.fallback_reason and not self._has_told_of_fallback:
+            self._has_told_of_fallback = True
+            _LOG.warning(
+                "looks stop the program for as long as they take (%.0f ms): %s",
+                look.pause_seconds * 1e3,
+                look.fallback_reason,
+            )
 
     def _remember_paths(self, report: ScanReport) -> None:
         for shape in report.shapes:
@@ -251,8 +255,8 @@ def watch(
         WrongSettingError: *every_seconds* is out of range.
 
     Cost:
-        A thread, and a scan every so often; see `memguard.scan` for a snapshot's, and
-        `GrowthTracker.observe` for *growth*.
+        A thread, and a scan every so often; see `memguard.scan` for a snapshot's. For
+        *growth* another snapshot each time, and `GrowthTracker.report` every so often.
     """
     settings = settings or WatchSettings()
     if every_seconds is not None:

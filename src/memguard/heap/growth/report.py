@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from memguard.heap.arguments import ScanMode
 from memguard.heap.names import short_name
 from memguard.heap.render.text import count, size
 
@@ -82,6 +83,9 @@ class GrowthReport:
         object_count: Objects in the last look [count].
         duration_seconds: That look [s].
         is_enough: False when there were too few looks to say anything.
+        pause_seconds: How long everything stood still for that look [s].
+        mode: Where it ran: "inline", in this process, or in a "snapshot" of it.
+        fallback_reason: Why it ran in this process though a snapshot was asked for; else "".
     """
 
     findings: tuple[GrowthFinding, ...]
@@ -92,6 +96,9 @@ class GrowthReport:
     object_count: int
     duration_seconds: float
     is_enough: bool
+    pause_seconds: float = 0.0
+    mode: ScanMode = "inline"
+    fallback_reason: str = ""
 
     def to_text(self) -> str:
         """Write it for people."""

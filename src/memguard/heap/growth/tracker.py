@@ -13,12 +13,14 @@ from collections.abc import Callable
 
 from memguard import _growth
 from memguard.errors import LimitOutOfRangeError
+from memguard.heap.arguments import ScanMode, checked_mode
 from memguard.heap.growth.folding import Told, fold
 from memguard.heap.growth.history import History, Place, Series
 from memguard.heap.growth.owners import is_of_looks
 from memguard.heap.growth.places import Growing, length_of
 from memguard.heap.growth.report import GrowthFinding, GrowthReport
 from memguard.heap.growth.trend import LEAST_LOOKS, Rise, steady_rise
+from memguard.heap.snapshot import Child, begin_child
 
 _MOST_LOOKS = 64
 _MOST_CONTAINERS = 1 << 16
@@ -27,6 +29,8 @@ _MOST_NAMED = 1000
 _LEAST_ENTRIES = 4
 _LEAST_OBJECTS = 6
 _WARMUP_PART = 5
+
+_Seen = tuple[bytes, list[tuple[str, int, int]]]
 
 
 class GrowthTracker:
@@ -45,9 +49,13 @@ class GrowthTracker:
             not count.
         warmup_looks: Looks to leave out [count]; None: a fifth of them.
         clock: Seconds that only grow, for looks whose place is not given.
+        mode: "inline" stops the process for as long as a look takes. "snapshot" forks a
+            child, which looks at the memory as it was then, and stops the process
+            for the fork only; see `memguard.scan`.
 
     Raises:
         LimitOutOfRangeError: *floor* or *warmup_looks* is out of range.
+        UnknownOptionError: *mode* does not exist.
 
     Thread-safety:
         Any thread.
@@ -61,6 +69,7 @@ class GrowthTracker:
         collect: bool = False,
         warmup_looks: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        mode: ScanMode = "inline",
     ) -> None:
         if type(floor) is not int or not 1 <= floor <= sys.maxsize:
             raise LimitOutOfRangeError("floor", floor, f"a whole number from 1 to {sys.maxsize}")
@@ -79,18 +88,39 @@ class GrowthTracker:
         # Once more by the same thread: a signal or a finalizer may come amid a look.
         self._lock = threading.RLock()
         self._begun: float | None = None
+        self._wanted_mode = checked_mode(mode)
+        self._mode: ScanMode = "inline"
+        self._fallback_reason = ""
+
+    @property
+    def mode(self) -> ScanMode:
+        """Where the last look ran: in this process, or in a child of it."""
+        return self._mode
+
+    @property
+    def fallback_reason(self) -> str:
+        """Why it ran in this process though a snapshot was asked for; else ""."""
+        return self._fallback_reason
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long everything stood still for it: for all of it, or the fork and its answer [s]."""
+        return self._census.pause_seconds
 
     @property
     def look_count(self) -> int:
         """Looks that are remembered [count]."""
         return self._history.look_count
 
-    def observe(self, place: float | None = None) -> bool:
+    def observe(
+        self, place: float | None = None, *, is_cancelled: Callable[[], bool] = bool
+    ) -> bool:
         """Look at the heap.
 
         Args:
             place: The number of the run, or the time in minutes; larger than
                 before. None: minutes since the first look.
+            is_cancelled: Asked while a snapshot runs; true ends it.
 
         Returns:
             Whether looks were put together, so that half as many are enough from now on.
@@ -98,10 +128,13 @@ class GrowthTracker:
         Raises:
             LimitOutOfRangeError: *place* is not finite, or not larger than before.
             MemoryError: A native table could not be had; this look is left out.
+            HeadroomShortError: Too little memory is free for a snapshot; likewise.
+            SnapshotFailedError: The child of a snapshot was killed, or hung; likewise.
 
         Cost:
             Everything stands still for 0.3 to 0.5 of a ``gc.collect()`` with a million
-            objects; see ``benchmarks/growth.py``.
+            objects, or for a snapshot while the page tables are copied; see
+            ``benchmarks/growth.py``.
         """
         if self._collect:
             gc.collect()
@@ -115,10 +148,42 @@ class GrowthTracker:
                 raise LimitOutOfRangeError("place", place, "a finite number")
             if places and place <= places[-1]:
                 raise LimitOutOfRangeError("place", place, f"a number above {places[-1]:g}")
-            changes, types = self._census.take()
+            changes, types = self._look(is_cancelled)
             if self._history.places is not places:
-                return False  # a finalizer that ran meanwhile has looked, and later
+                return False  # what ran meanwhile has looked, and later
             return self._history.add(place, changes, types)
+
+    def _look(self, is_cancelled: Callable[[], bool]) -> _Seen:
+        child: Child[_Seen] | str = ""
+        if self._wanted_mode == "snapshot":
+            child = begin_child(lambda: Child(_growth.CensusSnapshot(self._census)))
+        if isinstance(child, str):
+            seen = self._census.take()
+            self._mode, self._fallback_reason = "inline", child
+        else:
+            seen = child.wait(is_cancelled)
+            self._mode, self._fallback_reason = "snapshot", ""
+        return seen
+
+    def rising(self) -> dict[Place | str, int]:
+        """Count what rises: containers by their addresses, types by their names.
+
+        That is what `report` would look for in the heap, some of which it does not tell of.
+        Nothing is held up for it.
+        """
+        with self._lock:
+            first = self._first()
+            if self._history.look_count - first < LEAST_LOOKS:
+                return {}
+            rising: dict[Place | str, int] = {}
+            for place, _, series in self._rising_containers(first):
+                rising[place] = series.counts[-1]
+            for name, _, series in self._rising_types(first):
+                rising[name] = series.counts[-1]
+        return rising
+
+    def _first(self) -> int:
+        return self._history.look_count // _WARMUP_PART if self._warmup is None else self._warmup
 
     def report(self, root: object = None) -> GrowthReport:
         """Tell what grew steadily in the looks so far.
@@ -131,12 +196,12 @@ class GrowthTracker:
             MemoryError: A native table could not be had.
 
         Cost:
-            0.55 to 0.9 of a ``gc.collect()`` with a million objects if something grows;
-            see there.
+            Everything stands still for 0.35 to 0.6 of a ``gc.collect()`` with a million
+            objects if something rises, see there; else the heap is not looked at.
         """
         with self._lock:
             history = self._history
-            first = history.look_count // _WARMUP_PART if self._warmup is None else self._warmup
+            first = self._first()
             places = history.places[first:]
             is_enough = len(places) >= LEAST_LOOKS
             containers = self._rising_containers(first) if is_enough else []
@@ -160,6 +225,9 @@ class GrowthTracker:
                 object_count=self._census.object_count,
                 duration_seconds=self._census.duration_seconds,
                 is_enough=is_enough,
+                pause_seconds=self.pause_seconds,
+                mode=self._mode,
+                fallback_reason=self._fallback_reason,
             )
 
     def _with_gone(self, told: list[Told], rising: set[Place]) -> tuple[GrowthFinding, ...]:
