@@ -8,7 +8,6 @@ neither grows with each leak nor shrinks with what is freed.
 import ctypes
 import gc
 import json
-import os
 import sys
 from collections.abc import Callable
 
@@ -54,12 +53,7 @@ def _read() -> tuple[int, int, int]:
 
 
 def print_growth(call: Callable[[], object], *, call_count: int) -> None:
-    """Call so often, warmed up, and print as JSON what was not given back.
-
-    A third as often where all is tried elsewhere.
-    """
-    if os.environ.get("HYPOTHESIS_PROFILE") == "brief":
-        call_count //= 3
+    """Call so often, warmed up, and print as JSON what was not given back."""
     for _ in range(call_count // 4):
         call()
     _read()

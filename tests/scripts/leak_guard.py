@@ -121,6 +121,6 @@ check_that_all_are_called()
 # Failures of blocks would be written to standard error.
 logging.disable()
 loop.run_until_complete(use_hooks(HOOKED))
-print_growth(call, call_count=500)
+print_growth(call, call_count=1_000)
 GUARD.close()
 HOOKED.close()
